@@ -1,0 +1,106 @@
+#include "sys/file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/error.hpp"
+#include "sys/text.hpp"
+
+namespace sys {
+
+namespace {
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd const&) = delete;
+  Fd& operator=(Fd const&) = delete;
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail(std::string const& doing, std::string const& path) {
+  int const code = errno;
+  throw Error(code == ENOENT ? Fault::not_found : Fault::internal,
+              doing + ' ' + path + ": " + std::strerror(code));
+}
+
+void write_all(int fd, std::string_view bytes, std::string const& path) {
+  while (!bytes.empty()) {
+    ssize_t const written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("write", path);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void give_to_group(int fd, std::string const& group, std::string const& path) {
+  if (group.empty()) return;
+  ::group const* entry = ::getgrnam(group.c_str());
+  if (entry == nullptr || ::geteuid() != 0) return;  // a private stack has no such groups
+  if (::fchown(fd, 0, entry->gr_gid) != 0) fail("change group of", path);
+}
+
+}  // namespace
+
+std::string read_file(std::string const& path, std::size_t limit) {
+  Fd const fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) fail("read", path);
+  std::string out;
+  std::string buffer(1U << 16U, '\0');
+  while (true) {
+    ssize_t const got = ::read(fd.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("read", path);
+    if (got == 0) break;
+    out.append(buffer, 0, static_cast<std::size_t>(got));
+    if (out.size() > limit) {
+      throw Error(Fault::internal, "read " + path + ": larger than " + std::to_string(limit) + " bytes");
+    }
+  }
+  wipe(buffer);
+  return out;
+}
+
+SecretBytes read_secret_file(std::string const& path) {
+  std::string bytes = read_file(path, 1U << 16U);
+  if (!bytes.empty() && bytes.back() == '\n') bytes.pop_back();
+  SecretBytes secret(bytes);
+  wipe(bytes);
+  return secret;
+}
+
+bool file_exists(std::string const& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+void write_file_atomically(std::string const& path, std::string_view bytes, unsigned mode,
+                           std::string const& group) {
+  std::string const temporary = path + ".new-" + hex(random_bytes(6));
+  {
+    Fd const fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (fd.get() < 0) fail("create", temporary);
+    give_to_group(fd.get(), group, temporary);
+    if (::fchmod(fd.get(), mode) != 0) fail("set mode of", temporary);
+    write_all(fd.get(), bytes, temporary);
+    if (::fsync(fd.get()) != 0) fail("sync", temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("rename", temporary);
+  auto parent = std::filesystem::path(path).parent_path();
+  Fd const folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail("sync folder of", path);
+}
+
+}  // namespace sys

@@ -1,0 +1,21 @@
+// Whole files, bounded, and atomic replacement (temporary file, fsync, rename, fsync of the folder).
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "sys/bytes.hpp"
+
+namespace sys {
+
+// Throws Error{not_found} when it is not there, Error{internal} naming the file and errno otherwise, or above
+// `limit` bytes.
+std::string read_file(std::string const& path, std::size_t limit = 16U << 20U);
+SecretBytes read_secret_file(std::string const& path);  // at most 64 KiB; one trailing newline is dropped
+bool file_exists(std::string const& path);
+
+// `mode` is set before the first byte is written; `group` (may be empty) is given the file when we may do so.
+void write_file_atomically(std::string const& path, std::string_view bytes, unsigned mode,
+                           std::string const& group = {});
+
+}  // namespace sys

@@ -1,0 +1,69 @@
+// Outgoing HTTPS over libcurl: HTTP/2 where the server offers it, client certificate from memory, many
+// requests on one connection.
+//
+// Trusts the system's CA bundle, or only `ca_file` where one is given. Redirects are not followed. Proxies
+// from the environment are not used. A transport failure is a value (status 0 and `error`), not an exception:
+// each item of a round fails alone.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sys/bytes.hpp"
+
+namespace sys {
+
+struct HttpOptions {
+  std::string ca_file;          // empty: system bundle
+  std::string client_cert_pem;  // empty: none
+  SecretBytes client_key_pem;
+  bool require_http2 = false;  // refuse to speak HTTP/1.1 (APNs)
+  std::size_t parallel =
+      100;  // requests under way at once; the server's SETTINGS_MAX_CONCURRENT_STREAMS is obeyed besides
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds total_timeout{30'000};
+  std::size_t response_limit = 1U << 20U;
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+struct HttpResponse {
+  long status = 0;  // 0: no answer
+  std::string body;
+  std::map<std::string, std::string, std::less<>> headers;  // names in lower case
+  std::string error;                                        // why there was no answer
+};
+
+class HttpClient {
+ public:
+  explicit HttpClient(HttpOptions options);
+  HttpClient(HttpClient&&) noexcept;
+  HttpClient& operator=(HttpClient&&) noexcept;
+  HttpClient(HttpClient const&) = delete;
+  HttpClient& operator=(HttpClient const&) = delete;
+  ~HttpClient();
+
+  HttpResponse perform(HttpRequest const& request);
+
+  // Runs them all, at most `parallel` at once; `next` gives the next request or nullopt at the end, `done`
+  // gets each answer with the number of its request (0, 1, ... in the order of `next`).
+  void perform_all(std::function<std::optional<HttpRequest>()> const& next,
+                   std::function<void(std::size_t, HttpResponse const&)> const& done);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sys
