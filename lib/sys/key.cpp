@@ -1,0 +1,142 @@
+#include "sys/key.hpp"
+
+#include <cstring>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/decoder.h>
+#include <openssl/ec.h>
+#include <openssl/encoder.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "sys/openssl.hpp"
+
+namespace sys {
+
+namespace {
+
+using Decoder = ossl::Handle<OSSL_DECODER_CTX, OSSL_DECODER_CTX_free>;
+using BigNumber = ossl::Handle<BIGNUM, BN_free>;
+
+int give_pass_phrase(char* buffer, int size, int /*encrypting*/, void* user) {
+  auto const* phrase = static_cast<SecretBytes const*>(user);
+  auto const length = static_cast<int>(phrase->view().size());
+  if (length == 0 || length > size) return -1;
+  std::memcpy(buffer, phrase->view().data(), phrase->view().size());
+  return length;
+}
+
+ossl::KeyPtr decode(std::string_view bytes, SecretBytes const& pass_phrase) {
+  EVP_PKEY* key = nullptr;
+  Decoder const decoder(
+      OSSL_DECODER_CTX_new_for_pkey(&key, nullptr, nullptr, nullptr, EVP_PKEY_KEYPAIR, nullptr, nullptr));
+  if (!decoder) ossl::fail(Fault::internal, "read key");
+  OSSL_DECODER_CTX_set_pem_password_cb(decoder.get(), give_pass_phrase,
+                                       const_cast<SecretBytes*>(&pass_phrase));  // read only, behind void*
+  unsigned char const* cursor = ossl::data(bytes);
+  std::size_t left = bytes.size();
+  if (OSSL_DECODER_from_data(decoder.get(), &cursor, &left) != 1) return ossl::KeyPtr();
+  return ossl::KeyPtr(key);
+}
+
+}  // namespace
+
+Key::Key(evp_pkey_st* owned) : key_(owned, EVP_PKEY_free) {
+  if (owned == nullptr) throw Error(Fault::internal, "no key");
+}
+
+Key Key::generate_rsa(unsigned bits) {
+  ossl::KeyPtr key(EVP_RSA_gen(bits));
+  if (!key) ossl::fail(Fault::internal, "generate RSA key");
+  return Key(key.release());
+}
+
+Key Key::generate_ec() {
+  ossl::KeyPtr key(EVP_EC_gen("P-256"));
+  if (!key) ossl::fail(Fault::internal, "generate EC key");
+  return Key(key.release());
+}
+
+Key Key::read_private(std::string_view bytes, SecretBytes const& pass_phrase) {
+  ossl::KeyPtr key = decode(bytes, pass_phrase);
+  if (key) return Key(key.release());
+  ossl::take_errors();
+  bool const encrypted = bytes.find("ENCRYPTED") != std::string_view::npos;
+  if (encrypted && pass_phrase.empty()) {
+    throw Error(Fault::bad_request, "read private key: it is encrypted; give its pass phrase");
+  }
+  if (encrypted) throw Error(Fault::bad_request, "read private key: the pass phrase does not open it");
+  if (bytes.find("BEGIN CERTIFICATE") != std::string_view::npos) {
+    throw Error(Fault::bad_request, "read private key: the file holds a certificate, no private key");
+  }
+  throw Error(Fault::bad_request, "read private key: neither PEM nor DER of a private key");
+}
+
+Key Key::read_public(std::string_view spki_der) {
+  unsigned char const* cursor = ossl::data(spki_der);
+  ossl::KeyPtr key(d2i_PUBKEY(nullptr, &cursor, static_cast<long>(spki_der.size())));
+  if (!key || cursor != ossl::data(spki_der) + spki_der.size())
+    ossl::fail(Fault::bad_request, "read public key");
+  return Key(key.release());
+}
+
+SecretBytes Key::private_pem() const {
+  auto const bio = ossl::empty_bio();
+  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), raw(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+    ossl::fail(Fault::internal, "write key");
+  }
+  return SecretBytes(ossl::bio_bytes(bio.get()));
+}
+
+SecretBytes Key::private_der() const {
+  auto const bio = ossl::empty_bio();
+  if (i2d_PKCS8PrivateKey_bio(bio.get(), raw(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+    ossl::fail(Fault::internal, "write key");
+  }
+  return SecretBytes(ossl::bio_bytes(bio.get()));
+}
+
+std::string Key::public_der() const { return ossl::to_der<EVP_PKEY>(raw(), i2d_PUBKEY); }
+
+bool Key::is_rsa() const { return EVP_PKEY_get_base_id(raw()) == EVP_PKEY_RSA; }
+bool Key::is_ec() const { return EVP_PKEY_get_base_id(raw()) == EVP_PKEY_EC; }
+unsigned Key::bits() const { return static_cast<unsigned>(EVP_PKEY_get_bits(raw())); }
+
+std::optional<std::uint64_t> Key::rsa_exponent() const {
+  BIGNUM* exponent = nullptr;
+  if (!is_rsa() || EVP_PKEY_get_bn_param(raw(), OSSL_PKEY_PARAM_RSA_E, &exponent) != 1) return std::nullopt;
+  BigNumber const owned(exponent);
+  if (BN_num_bits(owned.get()) > 64) return std::nullopt;
+  return static_cast<std::uint64_t>(BN_get_word(owned.get()));
+}
+
+bool Key::same_public_key(Key const& other) const { return EVP_PKEY_eq(raw(), other.raw()) == 1; }
+
+std::string Key::sign_sha256(std::string_view bytes) const {
+  ossl::MdCtx const context(EVP_MD_CTX_new());
+  std::size_t length = 0;
+  if (!context || EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, raw()) != 1 ||
+      EVP_DigestSign(context.get(), nullptr, &length, ossl::data(bytes), bytes.size()) != 1) {
+    ossl::fail(Fault::internal, "sign");
+  }
+  std::string signature(length, '\0');
+  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
+                     ossl::data(bytes), bytes.size()) != 1) {
+    ossl::fail(Fault::internal, "sign");
+  }
+  signature.resize(length);
+  return signature;
+}
+
+bool Key::verify_sha256(std::string_view bytes, std::string_view signature) const {
+  ossl::MdCtx const context(EVP_MD_CTX_new());
+  bool const good = context &&
+                    EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, raw()) == 1 &&
+                    EVP_DigestVerify(context.get(), ossl::data(signature), signature.size(),
+                                     ossl::data(bytes), bytes.size()) == 1;
+  if (!good) ossl::take_errors();
+  return good;
+}
+
+}  // namespace sys

@@ -1,0 +1,409 @@
+#include "sys/mariadb.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <random>
+#include <thread>
+
+#include <errmsg.h>
+#include <mysql.h>
+#include <mysqld_error.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "sys/text.hpp"
+
+namespace sys {
+
+namespace {
+
+constexpr unsigned kConnectSeconds = 5;
+constexpr unsigned kReadSeconds = 8;
+constexpr int kAttempts = 5;
+constexpr std::uint64_t kRequiredPacket = 64U << 20U;
+// Header of the execute packet, NULL bitmap, types and lengths of all parameters.
+constexpr std::uint64_t kPacketOverhead = 64U << 10U;
+
+struct CloseConnection {
+  void operator()(MYSQL* connection) const noexcept { mysql_close(connection); }
+};
+struct CloseStatement {
+  void operator()(MYSQL_STMT* statement) const noexcept { mysql_stmt_close(statement); }
+};
+using Connection = std::unique_ptr<MYSQL, CloseConnection>;
+using Statement = std::unique_ptr<MYSQL_STMT, CloseStatement>;
+
+bool lost(unsigned code) {
+  return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == CR_CONN_HOST_ERROR ||
+         code == CR_CONNECTION_ERROR || code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
+}
+
+// Deadlock, lock wait time-out, a Galera node without quorum, a writeset caught in a split.
+bool retryable(unsigned code) {
+  return code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT || code == ER_UNKNOWN_COM_ERROR ||
+         code == ER_ERROR_DURING_COMMIT;
+}
+
+Fault fault_of(unsigned code) {
+  if (lost(code) || retryable(code) || code == ER_CON_COUNT_ERROR || code == ER_TOO_MANY_USER_CONNECTIONS) {
+    return Fault::unavailable;
+  }
+  switch (code) {
+    case ER_DUP_ENTRY:
+    case ER_CONSTRAINT_FAILED:
+      return Fault::conflict;
+    case ER_TABLEACCESS_DENIED_ERROR:
+    case ER_COLUMNACCESS_DENIED_ERROR:
+    case ER_PROCACCESS_DENIED_ERROR:
+    case ER_DBACCESS_DENIED_ERROR:
+    case ER_SPECIFIC_ACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_ERROR:
+      return Fault::forbidden;
+    default:
+      return Fault::internal;
+  }
+}
+
+// The unix_socket plugin asks the kernel who connects. Root may act as the Unix user that the database user
+// is named after, so that a program run by hand as root logs in like the service does.
+class ActAs {
+ public:
+  explicit ActAs(DbOptions const& options) {
+    if (!options.password.empty() || ::geteuid() != 0) return;
+    ::passwd const* user = ::getpwnam(options.user.c_str());
+    acting_ = user != nullptr && ::seteuid(user->pw_uid) == 0;
+  }
+  ActAs(ActAs const&) = delete;
+  ActAs& operator=(ActAs const&) = delete;
+  ~ActAs() {
+    if (acting_ && ::seteuid(0) != 0) std::abort();  // never go on with half a user
+  }
+
+ private:
+  bool acting_ = false;
+};
+
+// Enough of a statement to find it again; statements hold no values.
+std::string gist(std::string_view sql) {
+  std::string words(sql.substr(0, 60));
+  std::replace(words.begin(), words.end(), '\n', ' ');
+  return words;
+}
+
+void back_off(int attempt) {
+  thread_local std::minstd_rand engine{std::random_device{}()};
+  std::uniform_int_distribution<int> jitter(1, 20 * (attempt + 1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(jitter(engine)));
+}
+
+// Parameters in the form of the C API; the values must outlive it.
+class Binding {
+ public:
+  explicit Binding(DbParams const& params) : binds_(params.size()), numbers_(params.size()) {
+    for (std::size_t i = 0; i < params.size(); ++i) bind(i, params[i].get());
+  }
+  [[nodiscard]] MYSQL_BIND* data() noexcept { return binds_.data(); }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  void bind(std::size_t i, DbValue::Variant const& value) {
+    MYSQL_BIND& bind = binds_[i];
+    std::memset(&bind, 0, sizeof bind);
+    if (auto const* number = std::get_if<std::int64_t>(&value)) {
+      numbers_[i] = *number;
+      bind.buffer_type = MYSQL_TYPE_LONGLONG;
+      bind.buffer = &numbers_[i];
+      bytes_ += sizeof(std::int64_t);
+    } else if (auto const* text = std::get_if<std::string>(&value)) {
+      bind.buffer_type = MYSQL_TYPE_STRING;
+      bind.buffer = const_cast<char*>(text->data());  // the API takes void* for reading too
+      bind.buffer_length = static_cast<unsigned long>(text->size());
+      bytes_ += text->size();
+    } else {
+      bind.buffer_type = MYSQL_TYPE_NULL;
+    }
+  }
+
+  std::vector<MYSQL_BIND> binds_;
+  std::vector<std::int64_t> numbers_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace
+
+struct Db::State {
+  explicit State(DbOptions opts) : options(std::move(opts)) {}
+
+  DbOptions options;
+  Connection connection;
+  std::map<std::string, Statement, std::less<>> statements;
+  std::uint64_t round_trips = 0;
+  std::uint64_t packet = 0;
+  bool in_transaction = false;
+  bool broken = false;
+  unsigned last_code = 0;
+
+  [[noreturn]] void fail(std::string const& doing, unsigned code, char const* text) {
+    last_code = code;
+    broken = broken || lost(code);
+    throw Error(fault_of(code), "database: " + doing + ": " + text + " (" + std::to_string(code) + ')');
+  }
+
+  void close() {
+    statements.clear();
+    connection.reset();
+    broken = false;
+  }
+
+  void connect() {
+    close();
+    Connection fresh(mysql_init(nullptr));
+    if (!fresh) throw Error(Fault::internal, "database: out of memory");
+    unsigned connect_seconds = kConnectSeconds;
+    unsigned read_seconds = kReadSeconds;
+    unsigned const off = 0;
+    mysql_options(fresh.get(), MYSQL_OPT_CONNECT_TIMEOUT, &connect_seconds);
+    mysql_options(fresh.get(), MYSQL_OPT_READ_TIMEOUT, &read_seconds);
+    mysql_options(fresh.get(), MYSQL_OPT_WRITE_TIMEOUT, &read_seconds);
+    mysql_options(fresh.get(), MYSQL_OPT_LOCAL_INFILE, &off);
+    mysql_options(fresh.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    mysql_options(fresh.get(), MYSQL_INIT_COMMAND,
+                  "SET SESSION time_zone='+00:00', "
+                  "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
+                  "tx_isolation='READ-COMMITTED', innodb_lock_wait_timeout=5");
+    ActAs const acting(options);
+    char const* password = options.password.empty() ? nullptr : options.password.str().c_str();
+    if (mysql_real_connect(fresh.get(), nullptr, options.user.c_str(), password, options.database.c_str(), 0,
+                           options.socket.c_str(), CLIENT_FOUND_ROWS) == nullptr) {
+      unsigned const code = mysql_errno(fresh.get());
+      last_code = code;
+      std::string const who = "database: connect as " + options.user + " through " + options.socket + ": ";
+      // A refused login is a matter of configuration, an absent server one of time.
+      bool const refused =
+          code == ER_ACCESS_DENIED_ERROR || code == ER_DBACCESS_DENIED_ERROR || code == ER_BAD_DB_ERROR;
+      throw Error(refused ? Fault::internal : Fault::unavailable, who + mysql_error(fresh.get()));
+    }
+    connection = std::move(fresh);
+    read_packet_size();
+  }
+
+  void read_packet_size() {
+    auto rows = run("SELECT @@max_allowed_packet", {}, true);
+    packet = static_cast<std::uint64_t>(rows.rows.at(0).integer(0));
+    if (packet < kRequiredPacket) {
+      close();
+      throw Error(Fault::internal,
+                  "database: max_allowed_packet is " + std::to_string(packet) +
+                      "; set it to 64M in MariaDB's configuration: device reports can be that large");
+    }
+  }
+
+  struct Result {
+    DbRows rows;
+    std::uint64_t affected = 0;
+    std::uint64_t insert_id = 0;
+  };
+
+  MYSQL_STMT* prepared(std::string_view sql) {
+    auto found = statements.find(sql);
+    if (found != statements.end()) return found->second.get();
+    Statement statement(mysql_stmt_init(connection.get()));
+    if (!statement) throw Error(Fault::internal, "database: out of memory");
+    ++round_trips;
+    if (mysql_stmt_prepare(statement.get(), sql.data(), static_cast<unsigned long>(sql.size())) != 0) {
+      fail(gist(sql), mysql_stmt_errno(statement.get()), mysql_stmt_error(statement.get()));
+    }
+    my_bool const on = 1;
+    mysql_stmt_attr_set(statement.get(), STMT_ATTR_UPDATE_MAX_LENGTH, &on);
+    return statements.emplace(std::string(sql), std::move(statement)).first->second.get();
+  }
+
+  Result run(std::string_view sql, DbParams const& params, bool uncounted = false) {
+    MYSQL_STMT* statement = prepared(sql);
+    if (mysql_stmt_param_count(statement) != params.size()) {
+      throw Error(Fault::internal, "database: " + gist(sql) + ": wrong number of parameters");
+    }
+    Binding binding(params);
+    if (packet > 0 && binding.bytes() + kPacketOverhead > packet) {
+      throw Error(Fault::bad_request, "database: " + gist(sql) + ": " + std::to_string(binding.bytes()) +
+                                          " bytes are more than max_allowed_packet allows");
+    }
+    if (!params.empty()) mysql_stmt_bind_param(statement, binding.data());
+    if (!uncounted) ++round_trips;
+    if (mysql_stmt_execute(statement) != 0) fail_statement(sql, statement);
+    Result result;
+    result.affected = mysql_stmt_affected_rows(statement);
+    result.insert_id = mysql_stmt_insert_id(statement);
+    if (mysql_stmt_field_count(statement) > 0) result.rows = fetch(sql, statement);
+    drain(sql, statement);
+    return result;
+  }
+
+  [[noreturn]] void fail_statement(std::string_view sql, MYSQL_STMT* statement) {
+    unsigned const code = mysql_stmt_errno(statement);
+    std::string const text = mysql_stmt_error(statement);
+    // A statement that failed half way may still hold a result; a fresh one is cheaper than proving that it
+    // does not.
+    auto const found = statements.find(sql);
+    if (found != statements.end() && code != ER_DUP_ENTRY) statements.erase(found);
+    fail(gist(sql), code, text.c_str());
+  }
+
+  DbRows fetch(std::string_view sql, MYSQL_STMT* statement) {
+    if (mysql_stmt_store_result(statement) != 0) fail_statement(sql, statement);
+    std::unique_ptr<MYSQL_RES, void (*)(MYSQL_RES*)> metadata(mysql_stmt_result_metadata(statement),
+                                                              mysql_free_result);
+    unsigned const count = mysql_stmt_field_count(statement);
+    std::vector<MYSQL_BIND> binds(count);
+    std::vector<std::string> buffers(count);
+    std::vector<unsigned long> lengths(count);
+    std::vector<my_bool> nulls(count);
+    for (unsigned i = 0; i < count; ++i) {
+      // Numbers and times have a max_length of their binary form: give their text room.
+      constexpr unsigned long kTextOfNumber = 64;
+      buffers[i].resize(
+          std::max<unsigned long>(mysql_fetch_field_direct(metadata.get(), i)->max_length, kTextOfNumber));
+      std::memset(&binds[i], 0, sizeof binds[i]);
+      binds[i].buffer_type = MYSQL_TYPE_STRING;
+      binds[i].buffer = buffers[i].data();
+      binds[i].buffer_length = static_cast<unsigned long>(buffers[i].size());
+      binds[i].length = &lengths[i];
+      binds[i].is_null = &nulls[i];
+    }
+    mysql_stmt_bind_result(statement, binds.data());
+    DbRows rows;
+    int code = 0;
+    while ((code = mysql_stmt_fetch(statement)) == 0) {
+      std::vector<std::optional<std::string>> columns(count);
+      for (unsigned i = 0; i < count; ++i) {
+        if (nulls[i] == 0) columns[i].emplace(buffers[i], 0, lengths[i]);
+      }
+      rows.emplace_back(std::move(columns));
+    }
+    if (code != MYSQL_NO_DATA) fail_statement(sql, statement);
+    mysql_stmt_free_result(statement);
+    return rows;
+  }
+
+  // A CALL ends with a result set of its own status; errors after the first result set show up here.
+  void drain(std::string_view sql, MYSQL_STMT* statement) {
+    while (true) {
+      int const next = mysql_stmt_next_result(statement);
+      if (next > 0) fail_statement(sql, statement);
+      if (next < 0) return;
+      if (mysql_stmt_field_count(statement) > 0) mysql_stmt_store_result(statement);
+      mysql_stmt_free_result(statement);
+    }
+  }
+
+  void plain(char const* sql) {
+    ++round_trips;
+    if (mysql_query(connection.get(), sql) != 0)
+      fail(sql, mysql_errno(connection.get()), mysql_error(connection.get()));
+  }
+
+  // Between requests a connection that died in the meantime (restart, wait_timeout) is replaced.
+  template <typename Step>
+  auto with_reconnect(Step&& step) {
+    if (in_transaction) return step();
+    if (!connection || broken) connect();
+    try {
+      return step();
+    } catch (Error const&) {
+      if (!broken || last_code == CR_SERVER_LOST) throw;  // a time-out on a stopped server must not double
+      connect();
+      return step();
+    }
+  }
+
+  void rollback() noexcept {
+    in_transaction = false;
+    if (!connection || broken) return;
+    if (mysql_query(connection.get(), "ROLLBACK") != 0) broken = true;
+  }
+};
+
+Db::Db(DbOptions options) : state_(std::make_unique<State>(std::move(options))) {}
+Db::Db(Db&&) noexcept = default;
+Db& Db::operator=(Db&&) noexcept = default;
+Db::~Db() = default;
+
+DbRows Db::query(std::string_view sql, DbParams const& params) {
+  return state_->with_reconnect([&] { return state_->run(sql, params); }).rows;
+}
+
+std::optional<DbRow> Db::query_row(std::string_view sql, DbParams const& params) {
+  DbRows rows = query(sql, params);
+  if (rows.empty()) return std::nullopt;
+  return std::move(rows.front());
+}
+
+std::uint64_t Db::execute(std::string_view sql, DbParams const& params) {
+  if (!state_->in_transaction && (!state_->connection || state_->broken)) state_->connect();
+  return state_->run(sql, params).affected;
+}
+
+std::uint64_t Db::insert(std::string_view sql, DbParams const& params) {
+  if (!state_->in_transaction && (!state_->connection || state_->broken)) state_->connect();
+  return state_->run(sql, params).insert_id;
+}
+
+bool Db::insert_unless_duplicate(std::string_view sql, DbParams const& params) {
+  try {
+    execute(sql, params);
+    return true;
+  } catch (Error const&) {
+    if (state_->last_code != ER_DUP_ENTRY) throw;
+    return false;
+  }
+}
+
+void Db::run_unprepared(std::string_view sql) {
+  if (!state_->connection || state_->broken) state_->connect();
+  ++state_->round_trips;
+  MYSQL* connection = state_->connection.get();
+  if (mysql_real_query(connection, sql.data(), static_cast<unsigned long>(sql.size())) != 0) {
+    state_->fail(gist(sql), mysql_errno(connection), mysql_error(connection));
+  }
+  std::unique_ptr<MYSQL_RES, void (*)(MYSQL_RES*)> const ignored(mysql_store_result(connection),
+                                                                 mysql_free_result);
+}
+
+bool Db::in_transaction() const noexcept { return state_->in_transaction; }
+std::uint64_t Db::round_trips() const noexcept { return state_->round_trips; }
+
+void Db::transact(std::function<void()> const& work) {
+  if (state_->in_transaction) throw Error(Fault::internal, "database: transactions do not nest");
+  repeat([&] {
+    state_->with_reconnect([&] { state_->plain("START TRANSACTION"); });
+    state_->in_transaction = true;
+    try {
+      work();
+      state_->plain("COMMIT");
+      state_->in_transaction = false;
+    } catch (...) {
+      state_->rollback();
+      throw;
+    }
+  });
+}
+
+void Db::repeat(std::function<void()> const& work) {
+  for (int attempt = 1;; ++attempt) {
+    state_->last_code = 0;
+    try {
+      work();
+      return;
+    } catch (Error const& error) {
+      bool const again =
+          error.fault() == Fault::unavailable && retryable(state_->last_code) && attempt < kAttempts;
+      if (!again) throw;
+      back_off(attempt);
+    }
+  }
+}
+
+}  // namespace sys
