@@ -1,11 +1,13 @@
 // Property lists: a value tree of our own, read from XML through a linear gate and libplist, and written as
 // XML.
 //
-// The gate (hosting reference, section 8) runs before libplist sees a byte: XML only, no DOCTYPE subset,
-// entities, CDATA, comments or processing instructions beyond the prolog, depth at most 64, 300,000 elements,
-// 25,000 keys in one dict, 20,000 '&' per string and the entity budget over all strings, UTF-8 without NUL,
-// no key twice in the top-level dict. Every bomb is refused within 100 ms and 64 MB. All functions are pure.
-// Errors: Error{bad_request} with the limit that was passed.
+// The gate runs before libplist sees a byte: XML in UTF-8 only, no DOCTYPE subset, entities, CDATA, comments
+// or processing instructions beyond the prolog, depth at most 64, 300,000 elements, 25,000 keys in one dict,
+// 20,000 '&' per string and a budget for references over all strings, no NUL, no key twice in one dict, no
+// keys aimed at libplist's hash table, numbers, dates and base64 that are what they claim to be (integers in
+// 64 bits, signed). Every bomb is refused within 100 ms and 64 MB. Control characters other than NUL are
+// read, because devices report names that hold them, but not written. All functions are pure. Errors:
+// Error{bad_request} with the limit that was passed.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +29,9 @@ struct PlistLimits {
   std::size_t keys_per_dict = 25'000;
 };
 
-// What the gate saw on its way: the string values of the top-level dict (entities decoded), bounded to 4096
-// bytes each. Enough to settle a report whose tree cannot be read.
+// What the gate saw on its way: the string values of the top-level dict, references resolved. A string of
+// more than 4096 bytes is left out, and so is everything after the first 256. A passed limit or an unreadable
+// value does not end the scan, so this is enough to settle a report whose tree cannot be read.
 using TopStrings = std::map<std::string, std::string, std::less<>>;
 
 class Plist;
@@ -66,6 +69,8 @@ class Plist {
   [[nodiscard]] std::string const* data() const noexcept;
   [[nodiscard]] std::int64_t const* integer() const noexcept { return std::get_if<std::int64_t>(&value_); }
   [[nodiscard]] bool const* boolean() const noexcept { return std::get_if<bool>(&value_); }
+  [[nodiscard]] double const* real() const noexcept { return std::get_if<double>(&value_); }
+  [[nodiscard]] Time const* time() const noexcept { return std::get_if<Time>(&value_); }
 
   // Member of a dict: nullptr when this is no dict or has no such key.
   [[nodiscard]] Plist const* find(std::string_view key) const noexcept;
@@ -80,14 +85,16 @@ class Plist {
   Value value_;
 };
 
-// The gate alone. Fills `top` as far as it came, also when it throws.
+// The gate alone. Fills `top` as far as it came, also when it throws; empties it when a key stands there
+// twice.
 void check_plist(std::string_view xml, PlistLimits const& limits, TopStrings& top);
 
 // Gate, then libplist. The root may be of any type.
 Plist read_plist(std::string_view xml, PlistLimits const& limits = {});
 Plist read_plist(std::string_view xml, PlistLimits const& limits, TopStrings& top);
 
-// XML with Apple's prolog, deterministic, indented with tabs.
+// XML with Apple's prolog, deterministic, indented with tabs. Throws Error{bad_request} for a string that is
+// not UTF-8 or holds what XML 1.0 forbids.
 std::string write_plist(Plist const& plist);
 
 }  // namespace sys
