@@ -1,5 +1,8 @@
 """The APNs stand-in refuses what Apple refuses, seen with curl's HTTP/2."""
 import json
+import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -153,9 +156,15 @@ class ApnsStandIn(unittest.TestCase):
         self.assertEqual(self.push(path=f"/3/device/{'ef' * 32}"), (200, ""))
 
     def test_it_says_how_many_streams_it_takes_at_once(self):
-        run = subprocess.run(["curl", "-sv", "--http2", "--cacert", self.folder / "ca.pem",
-                                 f"https://127.0.0.1:{self.open_port}/"], capture_output=True, text=True)
-        self.assertIn("Connection state changed (MAX_CONCURRENT_STREAMS == 50)!", run.stderr)
+        context = ssl.create_default_context(cafile=self.folder / "ca.pem")
+        context.set_alpn_protocols(["h2"])
+        with socket.create_connection(("127.0.0.1", self.open_port)) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as connection:
+                frame = connection.recv(4096)
+        self.assertEqual(frame[3], 4)   # SETTINGS
+        pairs = frame[9:9 + int.from_bytes(frame[:3], "big")]
+        settings = dict(struct.unpack(">HI", pairs[at:at + 6]) for at in range(0, len(pairs), 6))
+        self.assertEqual(settings[3], 50)
 
 
 if __name__ == "__main__":
