@@ -1,0 +1,96 @@
+"""A scratch MariaDB for tests.
+
+    with mariadb.Scratch() as db:         a server of its own; gone at the end
+        db.sql("SELECT 1")                as root, tab-separated text
+        db.socket, db.folder, db.passwords   passwords/NAME for each program's user
+        db.stop(), db.kill(), db.pause(), db.resume(), db.start()    for tests of faults
+
+From a shell: tests/rig/mariadb.py COMMAND [ARGUMENT...] runs a command with POMONA_TEST_MYSQL_SOCKET naming its socket.
+"""
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from pomona_stack import database  # noqa: E402
+
+
+class Scratch:
+    def __init__(self, name="pomona"):
+        self.name = name
+        self.holder = tempfile.TemporaryDirectory(prefix="pomona-db-")
+        self.folder = Path(self.holder.name)
+        self.socket = self.folder / "sock"
+        self.passwords = self.folder / "passwords"
+        self.process = None
+        try:
+            database.ensure_data(self.folder / "data")
+            database.ensure_passwords(self.passwords)
+            self.start()
+            database.ensure_accounts(self.socket, self.name, self.passwords)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        argv = database.server_argv(self.folder / "data", self.socket, self.folder)
+        with open(self.folder / "mariadbd.log", "a") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            database.wait_until_up(self.socket, lambda: self.process.poll() is None)
+        except database.DatabaseError as error:
+            raise database.DatabaseError(f"{error}\n{(self.folder / 'mariadbd.log').read_text()}") from None
+
+    def sql(self, text):
+        return database.client(self.socket, text, self.name)
+
+    def password(self, user):
+        return (self.passwords / user).read_text().strip()
+
+    def as_user(self, user, text):
+        """Runs SQL as a program's user; returns (exit code, output with errors)."""
+        run = subprocess.run(["mariadb", "--no-defaults", "-u", user, f"-p{self.password(user)}", "-S", str(self.socket),
+                              "--batch", "--skip-column-names", self.name], input=text, capture_output=True, text=True)
+        return run.returncode, run.stdout + run.stderr
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def close(self):
+        self.stop()
+        self.holder.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def main():
+    with Scratch() as db:
+        environment = os.environ | {"POMONA_TEST_MYSQL_SOCKET": str(db.socket)}
+        return subprocess.run(sys.argv[1:], env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
