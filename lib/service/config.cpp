@@ -1,0 +1,164 @@
+#include "service/config.hpp"
+
+#include "sys/error.hpp"
+#include "sys/file.hpp"
+#include "sys/text.hpp"
+
+namespace service {
+
+namespace {
+
+using sys::Error;
+using sys::Fault;
+using sys::ParsedOptions;
+
+[[noreturn]] void refuse(std::string const& key, std::string const& value, std::string const& form) {
+  throw Error(Fault::bad_request, "configuration: " + key + " = " + value + ": " + form);
+}
+
+sys::seconds duration(ParsedOptions const& parsed, std::string const& key) {
+  auto const value = sys::parse_duration(parsed.get(key));
+  if (!value) refuse(key, parsed.get(key), "a duration like 30s, 5m, 24h or 7d is needed");
+  return *value;
+}
+
+int number(ParsedOptions const& parsed, std::string const& key, int least, int most) {
+  auto const value = sys::parse_integer(parsed.get(key));
+  if (!value || *value < least || *value > most) {
+    refuse(key, parsed.get(key),
+           "a number from " + std::to_string(least) + " to " + std::to_string(most) + " is needed");
+  }
+  return static_cast<int>(*value);
+}
+
+std::size_t byte_size(ParsedOptions const& parsed, std::string const& key) {
+  std::string text = parsed.get(key);
+  std::size_t unit = 1;
+  if (text.ends_with('k')) unit = 1U << 10U;
+  if (text.ends_with('M')) unit = 1U << 20U;
+  if (unit > 1) text.pop_back();
+  auto const value = sys::parse_integer(text);
+  constexpr std::int64_t kMost = 1LL << 30;
+  if (!value || *value <= 0 || *value > kMost)
+    refuse(key, parsed.get(key), "a size like 64k or 16M is needed");
+  return static_cast<std::size_t>(*value) * unit;
+}
+
+template <typename T>
+T choice(ParsedOptions const& parsed, std::string const& key,
+         std::vector<std::pair<std::string, T>> const& choices) {
+  std::string words;
+  for (auto const& [word, value] : choices) {
+    if (parsed.get(key) == word) return value;
+    words += (words.empty() ? "" : " or ") + word;
+  }
+  refuse(key, parsed.get(key), words + " is needed");
+}
+
+bool yes_no(ParsedOptions const& parsed, std::string const& key) {
+  return choice<bool>(parsed, key, {{"yes", true}, {"no", false}});
+}
+
+AuthKind auth(ParsedOptions const& parsed, std::string const& key) {
+  return choice<AuthKind>(parsed, key, {{"tls", AuthKind::tls}, {"signature", AuthKind::signature}});
+}
+
+std::string url(ParsedOptions const& parsed, std::string const& key, bool plain_too) {
+  std::string value = parsed.get(key);
+  while (value.ends_with('/')) value.pop_back();
+  bool const fits = value.starts_with("https://") || (plain_too && value.starts_with("http://"));
+  if (!fits || value.find_first_of(" \t\"'<>?#") != std::string::npos) {
+    refuse(key, value,
+           plain_too ? "an http:// or https:// URL is needed" : "an https:// URL without query is needed");
+  }
+  return value;
+}
+
+void read_database(Config& config, ParsedOptions const& parsed, std::string const& program) {
+  config.database = parsed.get("database");
+  config.database_socket = parsed.get("database-socket");
+  config.database_user = parsed.find("database-user").value_or(program);
+  config.database_password_file = parsed.get("database-password-file");
+  for (auto at = config.database_password_file.find("%p"); at != std::string::npos;
+       at = config.database_password_file.find("%p", at + program.size())) {
+    config.database_password_file.replace(at, 2, program);
+  }
+}
+
+void read_rules(Config& config, ParsedOptions const& parsed) {
+  config.open_enrollment = yes_no(parsed, "open-enrollment");
+  config.open_enrollment_auth = auth(parsed, "open-enrollment-auth");
+  config.reenrollment = choice<Reenrollment>(
+      parsed, "reenrollment", {{"approve", Reenrollment::approve}, {"allow", Reenrollment::allow}});
+  config.ticket_attempts = number(parsed, "ticket-attempts", 1, 100);
+  config.ticket_lifetime = duration(parsed, "ticket-lifetime");
+  config.identity_lifetime = duration(parsed, "identity-lifetime");
+  config.identity_overlap = duration(parsed, "identity-overlap");
+  config.last_seen_interval = duration(parsed, "last-seen-interval");
+  config.message_limit = byte_size(parsed, "message-limit");
+}
+
+}  // namespace
+
+std::vector<sys::OptionSpec> config_options() {
+  return {
+      {"server-url", "URL under which devices reach this server; required", "URL", ""},
+      {"scep-url", "URL that enrolment profiles name for SCEP; server-url + /scep where unset", "URL", ""},
+      {"organization", "name shown on devices and in certificates", "NAME", "Pomona"},
+      {"database", "name of the database", "NAME", "pomona"},
+      {"database-socket", "Unix socket of MariaDB", "PATH", "/run/mysqld/mysqld.sock"},
+      {"database-user", "MariaDB user; the program's name where unset", "NAME", ""},
+      {"database-password-file", "file with the password, %p = program; unix_socket login where unset",
+       "PATH", ""},
+      {"key-dir", "folder of the domain keys", "PATH", "/etc/pomona/keys"},
+      {"gate-file", "file with the secret by which nginx is known", "PATH", "/etc/pomona/gate"},
+      {"https-ca-file",
+       "PEM of the private CA of the HTTPS certificate, for profiles; unset with a public one", "PATH", ""},
+      {"open-enrollment", "serve /enroll without a ticket: yes or no", "YES|NO", "no"},
+      {"open-enrollment-auth", "how such devices prove themselves: tls or signature", "KIND", "tls"},
+      {"reenrollment", "an unbound ticket for a device that is enrolled: approve or allow", "RULE",
+       "approve"},
+      {"ticket-attempts", "keys that may be tried with one ticket", "N", "3"},
+      {"ticket-lifetime", "how long a new ticket is good", "TIME", "7d"},
+      {"identity-lifetime", "how long a new identity certificate is good", "TIME", "730d"},
+      {"identity-overlap", "how long reports of a renewed identity's predecessor are taken", "TIME", "24h"},
+      {"push-url", "base URL of APNs", "URL", "https://api.push.apple.com"},
+      {"push-ca-file", "PEM that APNs is checked with; the system's where unset", "PATH", ""},
+      {"push-expiration", "how long APNs keeps a push for a silent device", "TIME", "7d"},
+      {"threads", "requests answered at once by a handler", "N", "4"},
+      {"socket", "Unix socket that a handler listens on; else LISTEN_FDS or fd 0", "PATH", ""},
+      {"last-seen-interval", "how often a device's last contact is written", "TIME", "5m"},
+      {"message-limit", "largest report that is kept whole", "SIZE", "16M"},
+  };
+}
+
+Config make_config(ParsedOptions const& parsed, std::string const& program) {
+  if (parsed.get("server-url").empty()) {
+    throw Error(Fault::not_found,
+                "configuration: server-url is not set; name the URL under which devices reach this server");
+  }
+  Config config;
+  config.server_url = url(parsed, "server-url", false);
+  config.scep_url = parsed.has("scep-url") ? url(parsed, "scep-url", true) : config.server_url + "/scep";
+  config.organization = parsed.get("organization");
+  read_database(config, parsed, program);
+  config.key_dir = parsed.get("key-dir");
+  config.gate_file = parsed.get("gate-file");
+  config.https_ca_file = parsed.get("https-ca-file");
+  read_rules(config, parsed);
+  config.push_url = url(parsed, "push-url", false);
+  config.push_ca_file = parsed.get("push-ca-file");
+  config.push_expiration = duration(parsed, "push-expiration");
+  config.threads = number(parsed, "threads", 1, 256);
+  config.socket = parsed.get("socket");
+  return config;
+}
+
+sys::Db open_database(Config const& config) {
+  sys::DbOptions options{config.database_socket, config.database_user, {}, config.database};
+  if (!config.database_password_file.empty())
+    options.password = sys::read_secret_file(config.database_password_file);
+  return sys::Db(std::move(options));
+}
+
+}  // namespace service

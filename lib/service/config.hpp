@@ -1,0 +1,60 @@
+// The configuration of all programs: one option table, this struct, and docs/operations.md; a test compares
+// the three.
+//
+// Secrets are file names, never values. Every program accepts every key, so that one file serves all.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sys/mariadb.hpp"
+#include "sys/options.hpp"
+#include "sys/time.hpp"
+
+namespace service {
+
+enum class Reenrollment { approve, allow };
+enum class AuthKind { tls, signature };
+
+struct Config {
+  std::string server_url;  // https://mdm.example.org, without a trailing slash
+  std::string scep_url;
+  std::string organization;
+
+  std::string database;
+  std::string database_socket;
+  std::string database_user;
+  std::string database_password_file;
+
+  std::string key_dir;
+  std::string gate_file;
+  std::string https_ca_file;
+
+  bool open_enrollment = false;
+  AuthKind open_enrollment_auth = AuthKind::tls;
+  Reenrollment reenrollment = Reenrollment::approve;
+  int ticket_attempts = 3;
+  sys::seconds ticket_lifetime{};
+  sys::seconds identity_lifetime{};
+  sys::seconds identity_overlap{};
+
+  std::string push_url;
+  std::string push_ca_file;
+  sys::seconds push_expiration{};
+
+  int threads = 4;
+  std::string socket;
+  sys::seconds last_seen_interval{};
+  std::size_t message_limit = 0;  // bytes of a report that are kept
+};
+
+// The option table: key, help, placeholder, default.
+std::vector<sys::OptionSpec> config_options();
+
+// `program` is the default of database-user and stands for %p. Throws Error{bad_request} for a value that is
+// not of its form, Error{not_found} when a required key is missing (exit code 3).
+Config make_config(sys::ParsedOptions const& parsed, std::string const& program);
+
+sys::Db open_database(Config const& config);
+
+}  // namespace service
