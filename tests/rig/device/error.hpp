@@ -1,0 +1,13 @@
+// The one error type of the simulated device: a sentence for people that says what was refused and why.
+#pragma once
+#include <stdexcept>
+#include <string>
+
+namespace device {
+
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace device

@@ -1,0 +1,26 @@
+// The command line of pomona-device, and what each sub-command does with it. Every command gives the exit
+// code: 0 all well, 1 something was refused or failed.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace device {
+
+struct Options {
+  std::string command, message;
+  std::string url, state, ca_file, keys, udid, serial, user, identity;
+  std::string kind = "mac", signature_form = "apple";
+  std::string apns_log, data, body, record;
+  std::vector<std::string> set, not_now, error;
+  int timeout = 30, count = 0, parallel = 4, rounds = 1, scep_segment = 65536;
+  bool json = false, user_channel = false, no_client_certificate = false, no_identity = false;
+  bool awaiting = false, idle_only = false, keep_alive = false;
+};
+
+int enroll_command(const Options& options);
+int poll_command(const Options& options);
+int wait_command(const Options& options);
+int send_command(const Options& options);
+int fleet_command(const Options& options);
+
+}  // namespace device
