@@ -110,7 +110,7 @@ CREATE TABLE IF NOT EXISTS tickets (
   enrollment_id BIGINT UNSIGNED NULL COMMENT '--for, or the enrolment that a renewal renews',
   uses INT UNSIGNED NOT NULL DEFAULT 1,
   uses_left INT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'child tickets still to be minted where uses > 1',
-  attempts_left INT UNSIGNED NOT NULL COMMENT 'further keys that may take the place of one never seen at /mdm',
+  attempts_left INT UNSIGNED NOT NULL COMMENT 'keys that may still be tried, the first one included (ticket-attempts at first)',
   expires_at DATETIME(6) NOT NULL,
   created_at DATETIME(6) NOT NULL,
   created_by VARCHAR(255) NOT NULL,

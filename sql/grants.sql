@@ -30,6 +30,8 @@ GRANT INSERT ON event_deliveries TO 'pomona-mdm'@'localhost';
 GRANT SELECT, UPDATE ON certificates_device TO 'pomona-mdm'@'localhost';
 -- step: pomona-mdm certificates_ca
 GRANT SELECT ON certificates_ca TO 'pomona-mdm'@'localhost';
+-- step: pomona-mdm certificates_public
+GRANT SELECT ON certificates_public TO 'pomona-mdm'@'localhost';
 -- step: pomona-mdm tickets
 GRANT SELECT, INSERT, UPDATE ON tickets TO 'pomona-mdm'@'localhost';
 -- step: pomona-mdm push_state
@@ -52,6 +54,8 @@ GRANT SELECT, UPDATE ON tickets TO 'pomona-scep'@'localhost';
 GRANT SELECT, INSERT, UPDATE ON certificates_device TO 'pomona-scep'@'localhost';
 -- step: pomona-scep certificates_ca
 GRANT SELECT ON certificates_ca TO 'pomona-scep'@'localhost';
+-- step: pomona-scep certificates_public
+GRANT SELECT ON certificates_public TO 'pomona-scep'@'localhost';
 -- step: pomona-scep enrollments
 GRANT SELECT ON enrollments TO 'pomona-scep'@'localhost';
 -- step: pomona-scep devices

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/auth.hpp"
 #include "sys/mariadb.hpp"
 #include "sys/options.hpp"
 #include "sys/time.hpp"
@@ -14,7 +15,7 @@
 namespace service {
 
 enum class Reenrollment { approve, allow };
-enum class AuthKind { tls, signature };
+using proto::AuthKind;
 
 struct Config {
   std::string server_url;  // https://mdm.example.org, without a trailing slash
