@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <random>
@@ -11,14 +10,20 @@
 #include <errmsg.h>
 #include <mysql.h>
 #include <mysqld_error.h>
-#include <pwd.h>
-#include <unistd.h>
 
+#include "sys/mariadb_detail.hpp"
 #include "sys/text.hpp"
 
 namespace sys {
 
 namespace {
+
+using detail::ActAs;
+using detail::Binding;
+using detail::fault_of;
+using detail::gist;
+using detail::lost;
+using detail::retryable;
 
 constexpr unsigned kConnectSeconds = 5;
 constexpr unsigned kReadSeconds = 8;
@@ -36,101 +41,11 @@ struct CloseStatement {
 using Connection = std::unique_ptr<MYSQL, CloseConnection>;
 using Statement = std::unique_ptr<MYSQL_STMT, CloseStatement>;
 
-bool lost(unsigned code) {
-  return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == CR_CONN_HOST_ERROR ||
-         code == CR_CONNECTION_ERROR || code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
-}
-
-// Deadlock, lock wait time-out, a Galera node without quorum, a writeset caught in a split.
-bool retryable(unsigned code) {
-  return code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT || code == ER_UNKNOWN_COM_ERROR ||
-         code == ER_ERROR_DURING_COMMIT;
-}
-
-Fault fault_of(unsigned code) {
-  if (lost(code) || retryable(code) || code == ER_CON_COUNT_ERROR || code == ER_TOO_MANY_USER_CONNECTIONS) {
-    return Fault::unavailable;
-  }
-  switch (code) {
-    case ER_DUP_ENTRY:
-    case ER_CONSTRAINT_FAILED:
-      return Fault::conflict;
-    case ER_TABLEACCESS_DENIED_ERROR:
-    case ER_COLUMNACCESS_DENIED_ERROR:
-    case ER_PROCACCESS_DENIED_ERROR:
-    case ER_DBACCESS_DENIED_ERROR:
-    case ER_SPECIFIC_ACCESS_DENIED_ERROR:
-    case ER_ACCESS_DENIED_ERROR:
-      return Fault::forbidden;
-    default:
-      return Fault::internal;
-  }
-}
-
-// The unix_socket plugin asks the kernel who connects. Root may act as the Unix user that the database user
-// is named after, so that a program run by hand as root logs in like the service does.
-class ActAs {
- public:
-  explicit ActAs(DbOptions const& options) {
-    if (!options.password.empty() || ::geteuid() != 0) return;
-    ::passwd const* user = ::getpwnam(options.user.c_str());
-    acting_ = user != nullptr && ::seteuid(user->pw_uid) == 0;
-  }
-  ActAs(ActAs const&) = delete;
-  ActAs& operator=(ActAs const&) = delete;
-  ~ActAs() {
-    if (acting_ && ::seteuid(0) != 0) std::abort();  // never go on with half a user
-  }
-
- private:
-  bool acting_ = false;
-};
-
-// Enough of a statement to find it again; statements hold no values.
-std::string gist(std::string_view sql) {
-  std::string words(sql.substr(0, 60));
-  std::replace(words.begin(), words.end(), '\n', ' ');
-  return words;
-}
-
 void back_off(int attempt) {
   thread_local std::minstd_rand engine{std::random_device{}()};
   std::uniform_int_distribution<int> jitter(1, 20 * (attempt + 1));
   std::this_thread::sleep_for(std::chrono::milliseconds(jitter(engine)));
 }
-
-// Parameters in the form of the C API; the values must outlive it.
-class Binding {
- public:
-  explicit Binding(DbParams const& params) : binds_(params.size()), numbers_(params.size()) {
-    for (std::size_t i = 0; i < params.size(); ++i) bind(i, params[i].get());
-  }
-  [[nodiscard]] MYSQL_BIND* data() noexcept { return binds_.data(); }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
-
- private:
-  void bind(std::size_t i, DbValue::Variant const& value) {
-    MYSQL_BIND& bind = binds_[i];
-    std::memset(&bind, 0, sizeof bind);
-    if (auto const* number = std::get_if<std::int64_t>(&value)) {
-      numbers_[i] = *number;
-      bind.buffer_type = MYSQL_TYPE_LONGLONG;
-      bind.buffer = &numbers_[i];
-      bytes_ += sizeof(std::int64_t);
-    } else if (auto const* text = std::get_if<std::string>(&value)) {
-      bind.buffer_type = MYSQL_TYPE_STRING;
-      bind.buffer = const_cast<char*>(text->data());  // the API takes void* for reading too
-      bind.buffer_length = static_cast<unsigned long>(text->size());
-      bytes_ += text->size();
-    } else {
-      bind.buffer_type = MYSQL_TYPE_NULL;
-    }
-  }
-
-  std::vector<MYSQL_BIND> binds_;
-  std::vector<std::int64_t> numbers_;
-  std::uint64_t bytes_ = 0;
-};
 
 }  // namespace
 
