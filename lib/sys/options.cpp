@@ -79,8 +79,11 @@ void parse_file(OptionTable const& table, std::string const& path, ParsedOptions
     bool const known = std::any_of(table.configuration.begin(), table.configuration.end(),
                                    [&](OptionSpec const& spec) { return spec.key == key; });
     if (!known) throw Error(Fault::bad_request, where + "unknown key " + key);
-    if (!seen.emplace(key, trim(line.substr(equals + 1))).second)
-      throw Error(Fault::bad_request, where + key + " stands twice");
+    if (!seen.emplace(key, trim(line.substr(equals + 1))).second) {
+      std::string twice = where;
+      twice.append(key).append(" stands twice");
+      throw Error(Fault::bad_request, twice);
+    }
   }
   into.values.insert(seen.begin(), seen.end());  // what is there already came from a stronger source
 }
