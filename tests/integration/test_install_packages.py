@@ -16,7 +16,7 @@ class InstallPackages(unittest.TestCase):
         self.policy = self.folder / "policy-rc.d"
         self.fake("apt-get", f'echo "$@" >> {self.folder}/apt; [ "$1" = install ] && cp {self.policy} '
                              f'{self.folder}/policy-seen 2>/dev/null; exit 0')
-        self.fake("systemctl", f'echo "$@" >> {self.folder}/systemctl')
+        self.fake("systemctl", f'echo "$@" >> {self.folder}/systemctl-called')
 
     def tearDown(self):
         self.holder.cleanup()
@@ -65,7 +65,7 @@ class InstallPackages(unittest.TestCase):
         self.assertIn('exit 101', seen.read_text())
         self.assertEqual(subprocess.run([seen, "nginx", "start"]).returncode, 101)
         self.assertEqual(self.policy.read_text(), "#!/bin/sh\nexit 104\n")
-        self.assertEqual((self.folder / "systemctl").read_text(), "disable --quiet nginx\n")
+        self.assertEqual((self.folder / "systemctl-called").read_text(), "disable --quiet nginx\n")
 
     def test_the_policy_is_put_back_when_apt_fails(self):
         self.fake("apt-get", "exit 100")
