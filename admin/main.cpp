@@ -29,6 +29,7 @@ constexpr int kNotConfigured = 3;
 std::vector<Noun> nouns() {
   return {
       db_noun(),
+      push_cert_noun(),
   };
 }
 

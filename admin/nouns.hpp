@@ -97,6 +97,7 @@ inline constexpr std::size_t kAnyNumber = 100'000;  // for Verb::most
 Noun certs_noun();
 Noun config_noun();
 Noun db_noun();
+Noun push_cert_noun();
 Noun secrets_noun();
 Noun ticket_noun();
 
