@@ -1,9 +1,11 @@
 // Outgoing HTTPS over libcurl: HTTP/2 where the server offers it, client certificate from memory, many
 // requests on one connection.
 //
-// Trusts the system's CA bundle, or only `ca_file` where one is given. Redirects are not followed. Proxies
-// from the environment are not used. A transport failure is a value (status 0 and `error`), not an exception:
-// each item of a round fails alone.
+// Trusts the system's CA bundle, or only `ca_file` where one is given; TLS 1.2 and later. Plain HTTP only
+// where the URL says http and no client certificate is set; no other scheme. Redirects are not followed.
+// Proxies from the environment are not used. A failure is a value (status 0 and `error`), not an exception:
+// each item of a round fails alone. What the callbacks throw passes through and ends the round. Connections
+// are kept between calls, at most four to a host. Not for several threads at once.
 #pragma once
 
 #include <chrono>
@@ -23,12 +25,12 @@ struct HttpOptions {
   std::string ca_file;          // empty: system bundle
   std::string client_cert_pem;  // empty: none
   SecretBytes client_key_pem;
-  bool require_http2 = false;  // refuse to speak HTTP/1.1 (APNs)
+  bool require_http2 = false;  // an answer over HTTP/1.1 counts as none (APNs)
   std::size_t parallel =
       100;  // requests under way at once; the server's SETTINGS_MAX_CONCURRENT_STREAMS is obeyed besides
   std::chrono::milliseconds connect_timeout{10'000};
-  std::chrono::milliseconds total_timeout{30'000};
-  std::size_t response_limit = 1U << 20U;
+  std::chrono::milliseconds total_timeout{30'000};  // of one request, waiting for a connection included
+  std::size_t response_limit = 1U << 20U;           // bytes of headers and body
 };
 
 struct HttpRequest {
