@@ -103,6 +103,7 @@ def wait_until_ready(layout, seconds=60):
 def apply_settings(layout, options):
     build = options.build or os.environ.get("POMONA_BUILD") or layout.settings["build"] or ROOT / "build/release"
     layout.settings["build"] = str(Path(build).resolve())
+    layout.settings["set"] = dict(layout.settings["kept"])
     for setting in options.set:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -113,9 +114,27 @@ def apply_settings(layout, options):
             layout.settings["set"].pop(key, None)
 
 
+def take_configuration(layout):
+    """Writes pomona.conf once the programs accept it; a setting that they refuse is not kept."""
+    new = layout.folder / "pomona.conf.tried"
+    layout.write_private(new, services.configuration(layout))
+    try:
+        services.run_program(layout, "config", "dump", conf=new)
+    except StackError as error:
+        layout.settings["set"] = layout.settings["kept"]
+        layout.save()
+        raise StackError(str(error), 2) from None
+    new.unlink()
+    layout.settings["kept"] = layout.settings["set"]
+    layout.save()
+    layout.write_private(layout.conf, services.configuration(layout))
+
+
 def up(options):
-    layout = Layout(options.dir)
-    with layout.lock():
+    packages = subprocess.run([ROOT / "scripts/install-packages", "run"])
+    if packages.returncode != 0:
+        return packages.returncode
+    with Layout(options.dir).lock():
         layout = Layout(options.dir)
         apply_settings(layout, options)
         services.check_programs(layout)
@@ -126,7 +145,7 @@ def up(options):
         https.ensure(layout.https)
         subprocess.run(["/usr/bin/python3", "-B", ROOT / "tests/rig/push_pki.py", layout.push], check=True,
                        stdout=subprocess.DEVNULL)
-        layout.write_private(layout.conf, services.configuration(layout))
+        take_configuration(layout)
         if not was_running:
             say("Starting the database and the APNs stand-in")
             start_or_reload(layout, services.base_plan(layout), options.owner)
@@ -139,6 +158,7 @@ def up(options):
         start_or_reload(layout, services.full_plan(layout), options.owner)
         wait_until_ready(layout)
     say(f"The stack is up: {layout.url()}")
+    return 0
 
 
 def down(options):

@@ -63,7 +63,7 @@ class Layout:
         self.plan = self.folder / "plan.json"
         self.supervisor_pid = self.folder / "supervisor.pid"
         self.settings_file = self.folder / "settings.json"
-        self.settings = {"ports": {}, "set": {}, "build": None, "sockets": None}
+        self.settings = {"ports": {}, "set": {}, "kept": {}, "build": None, "sockets": None}
         if self.settings_file.exists():
             self.settings |= json.loads(self.settings_file.read_text())
 

@@ -100,9 +100,9 @@ def full_plan(layout):
     return plan
 
 
-def run_program(layout, *arguments):
+def run_program(layout, *arguments, conf=None):
     """Runs the `pomona` command on this stack; its words become ours when it fails."""
-    run = subprocess.run([layout.bin() / "pomona", "--config", layout.conf, *map(str, arguments)],
+    run = subprocess.run([layout.bin() / "pomona", "--config", conf or layout.conf, *map(str, arguments)],
                          env=environment(layout), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if run.returncode != 0:
         raise StackError(f"pomona {' '.join(map(str, arguments))} failed ({run.returncode}):\n"
