@@ -147,6 +147,9 @@ int migrate(sys::Db& db, std::string const& owner, sys::Time now,
 
 void check_schema(sys::Db& db) {
   int const wanted = built_for();
+  if (!table_exists(db)) {
+    throw Error(Fault::unavailable, "database has no tables yet; run `pomona db migrate`");
+  }
   auto const row =
       db.query_row("SELECT COALESCE(MAX(version), 0), COALESCE(MAX(oldest_code), 0) FROM schema_migrations");
   auto const version = row ? row->integer(0) : 0;
@@ -161,6 +164,11 @@ void check_schema(sys::Db& db) {
                                         " or later, this one is " + std::to_string(wanted) +
                                         "; upgrade this program");
   }
+}
+
+std::string database_identity(sys::Db& db) {
+  auto const row = db.query_row("SELECT CURRENT_USER(), DATABASE(), VERSION()");
+  return row ? row->text(0) + ", database " + row->text(1) + ", server " + row->text(2) : "";
 }
 
 }  // namespace store

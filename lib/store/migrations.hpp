@@ -42,4 +42,7 @@ int migrate(sys::Db& db, std::string const& owner, sys::Time now,
 // Error{unavailable}: the admin migrates, the program's next try works.
 void check_schema(sys::Db& db);
 
+// "USER@HOST, database NAME, server VERSION": for people.
+std::string database_identity(sys::Db& db);
+
 }  // namespace store

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,5 +103,26 @@ void write_file_atomically(std::string const& path, std::string_view bytes, unsi
   Fd const folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail("sync folder of", path);
 }
+
+FolderLock::FolderLock(std::string const& folder)
+    : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_ < 0) fail("open folder", folder);
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  ::close(fd_);
+  throw Error(Fault::unavailable, "lock " + folder + ": another process is at work there; try again");
+}
+
+FolderLock::~FolderLock() { ::close(fd_); }
+
+FileAccess file_access(std::string const& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) fail("look at", path);
+  ::group const* entry = ::getgrgid(status.st_gid);
+  return {status.st_mode & 07777U, entry != nullptr ? entry->gr_name : ""};
+}
+
+bool group_exists(std::string const& name) { return ::getgrnam(name.c_str()) != nullptr; }
+
+bool running_as_root() noexcept { return ::geteuid() == 0; }
 
 }  // namespace sys

@@ -18,4 +18,26 @@ bool file_exists(std::string const& path);
 void write_file_atomically(std::string const& path, std::string_view bytes, unsigned mode,
                            std::string const& group = {});
 
+// Holds a folder against other processes that take the same lock; given back at the end of its life, also by
+// a kill. Throws Error{unavailable} when another one has it.
+class FolderLock {
+ public:
+  explicit FolderLock(std::string const& folder);
+  FolderLock(FolderLock const&) = delete;
+  FolderLock& operator=(FolderLock const&) = delete;
+  ~FolderLock();
+
+ private:
+  int fd_;
+};
+
+// Who may read a file: mode bits, owning group's name ("" for a gid without name).
+struct FileAccess {
+  unsigned mode = 0;
+  std::string group;
+};
+FileAccess file_access(std::string const& path);
+bool group_exists(std::string const& name);
+bool running_as_root() noexcept;
+
 }  // namespace sys

@@ -30,6 +30,7 @@ void take(po::variables_map const& map, ParsedOptions& into) {
     if (into.values.contains(key) || key == "positional") continue;
     auto const* text = boost::any_cast<std::string>(&value.value());
     into.values[key] = text != nullptr ? *text : "yes";
+    into.sources[key] = "command line";
   }
 }
 
@@ -59,7 +60,9 @@ void parse_environment(OptionTable const& table, ParsedOptions& into) {
     std::string name = table.environment_prefix + to_upper(spec.key);
     std::replace(name.begin(), name.end(), '-', '_');
     char const* value = std::getenv(name.c_str());
-    if (value != nullptr && !into.values.contains(spec.key)) into.values[spec.key] = value;
+    if (value == nullptr || into.values.contains(spec.key)) continue;
+    into.values[spec.key] = value;
+    into.sources[spec.key] = "environment";
   }
 }
 
@@ -84,6 +87,7 @@ void parse_file(OptionTable const& table, std::string const& path, ParsedOptions
       twice.append(key).append(" stands twice");
       throw Error(Fault::bad_request, twice);
     }
+    into.sources.emplace(key, path + ':' + std::to_string(number));
   }
   into.values.insert(seen.begin(), seen.end());  // what is there already came from a stronger source
 }
@@ -111,9 +115,11 @@ ParsedOptions parse_options(OptionTable const& table, std::vector<std::string> c
   parse_environment(table, parsed);
   std::string const path = file_name(table, parsed);
   if (!path.empty()) parse_file(table, path, parsed);
+  parsed.file = path;
   for (auto const* specs : {&table.configuration, &table.command_line}) {
     for (auto const& spec : *specs) {
-      if (!spec.fallback.empty()) parsed.values.emplace(spec.key, spec.fallback);
+      if (!spec.fallback.empty() && parsed.values.emplace(spec.key, spec.fallback).second)
+        parsed.sources[spec.key] = "default";
     }
   }
   return parsed;

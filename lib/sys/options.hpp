@@ -24,6 +24,9 @@ struct OptionSpec {
 struct ParsedOptions {
   std::map<std::string, std::string, std::less<>>
       values;  // defaults included; a switch that was given has the value "yes"
+  std::map<std::string, std::string, std::less<>>
+      sources;       // key -> "command line", "environment", "FILE:LINE" or "default"
+  std::string file;  // the configuration file that was read; "" for none
   std::vector<std::string> positional;
 
   [[nodiscard]] std::optional<std::string> find(std::string_view key) const;
