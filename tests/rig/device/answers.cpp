@@ -109,10 +109,11 @@ Answer settings(Context& context, const Dict& command) {
   Array results;
   for (const Value& item : *items) {
     const Dict* setting = item.dict();
-    if (setting == nullptr || !setting->string("Item")) return malformed("Item in one of the Settings");
-    if (setting->string("Item") == "DeviceName")
+    const auto name = setting == nullptr ? std::nullopt : setting->string("Item");
+    if (!name) return malformed("Item in one of the Settings");
+    if (*name == "DeviceName")
       context.device.name = setting->string("DeviceName").value_or(context.device.name);
-    results.emplace_back(Dict{{"Item", *setting->string("Item")}, {"Status", "Acknowledged"}});
+    results.emplace_back(Dict{{"Item", *name}, {"Status", "Acknowledged"}});
   }
   context.device.save();
   return list("Settings", std::move(results));

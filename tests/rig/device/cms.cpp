@@ -78,7 +78,7 @@ std::string mdm_signature(const Identity& identity, std::string_view body, Signa
   const Bio content = memory_bio(body);
   if (CMS_final(cms.get(), content.get(), nullptr, flags) != 1)
     throw crypto_error("cannot sign with the device identity");
-  const std::string der = to_der(cms.get());
+  std::string der = to_der(cms.get());
   if (attributes) return der;
   std::string ber;
   to_indefinite(der, 0, ber);

@@ -144,7 +144,7 @@ int enroll_command(const Options& options) {
     std::cout << R"({"udid":)" << json_string(device.udid) << R"(,"serial":)" << json_string(device.serial)
               << R"(,"topic":)" << json_string(device.mdm.topic) << R"(,"token":)"
               << json_string(hex(device.channel.token)) << R"(,"user_id":)"
-              << (device.user ? json_string(device.user->user->id) : "null") << '}' << std::endl;
+              << (device.user ? json_string(device.user->user_id()) : "null") << '}' << std::endl;
   return 0;
 }
 

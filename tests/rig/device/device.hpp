@@ -29,6 +29,8 @@ struct Channel {
   std::string token;           // 32 raw bytes
   std::string push_magic;      // secret
   std::string pending_report;  // a report that no 2xx answered: sent first in the next session
+  std::string user_id() const { return user ? user->id : ""; }
+  std::string user_name() const { return user ? user->short_name : ""; }
 };
 
 struct InstalledProfile {

@@ -38,7 +38,8 @@ ScepPayload for_device(ScepPayload payload, const Device& device) {
 Identity get_identity(Context& context, const ScepPayload& payload) {
   const Device& device = context.device;
   const Key key = context.keys.take(payload.keysize, device.folder);
-  context.http.identity(nullptr);
+  // A Mac offers the identity that it has to any TLS host that asks, the SCEP server included.
+  context.http.identity(device.kind == Kind::mac && device.identity ? &device.identity : nullptr);
   Identity identity = scep_enrol(context.http, for_device(payload, device), key,
                                  {scep_user_agent(device.kind), context.scep_segment},
                                  [&](const std::string& line) { context.say(device.label() + ": " + line); });
@@ -49,8 +50,8 @@ Identity get_identity(Context& context, const ScepPayload& payload) {
   return identity;
 }
 
-void take_settings(Device& device, const Profile& profile) {
-  device.mdm = *profile.mdm;
+void take_settings(Device& device, const Profile& profile, const MdmPayload& mdm) {
+  device.mdm = mdm;
   device.enrolment_profile = {profile.identifier, profile.uuid, profile.display_name};
   device.identity_payload = profile.identity()->identifier;
   device.roots.clear();
@@ -70,8 +71,7 @@ void make_channels(Device& device, const std::string& user) {
   device.user = Channel{User{uuid(), user, "User " + user}, random_bytes(32), uuid(), ""};
 }
 
-std::string summary(const Profile& profile) {
-  const MdmPayload& mdm = *profile.mdm;
+std::string summary(const Profile& profile, const MdmPayload& mdm) {
   return "topic " + mdm.topic + ", identity SCEP, " + (mdm.sign_message ? "TLS and Mdm-Signature" : "TLS") +
          ", " + std::to_string(profile.roots.size()) + " certificate(s) to trust, " +
          (profile.signer.empty() ? "not signed" : "signed by " + profile.signer);
@@ -85,13 +85,12 @@ void send_token_updates(Context& context) {
   context.say(device.label() + ": TokenUpdate accepted, enrolled at " + device.mdm.server_url);
   if (!device.user) return;
   must_check_in(context.http, device, token_update_message(device, *device.user));
-  context.say(device.label() + ": TokenUpdate of user " + device.user->user->short_name + " accepted");
+  context.say(device.label() + ": TokenUpdate of user " + device.user->user_name() + " accepted");
 }
 
 // What Apple's client compares when an installed enrolment profile is replaced.
-void check_frozen(const Device& device, const Profile& profile) {
+void check_frozen(const Device& device, const Profile& profile, const MdmPayload& then) {
   const MdmPayload& now = device.mdm;
-  const MdmPayload& then = *profile.mdm;
   if (profile.identifier != device.enrolment_profile.identifier)
     throw Error("the new profile's PayloadIdentifier differs from the installed enrolment profile's");
   if (then.topic != now.topic) throw Error("the new profile changes Topic");
@@ -102,11 +101,11 @@ void check_frozen(const Device& device, const Profile& profile) {
     throw Error(std::string("the new profile changes ") + user_channels);
 }
 
-void renew(Context& context, const Profile& profile) {
+void renew(Context& context, const Profile& profile, const MdmPayload& mdm) {
   Device& device = context.device;
-  check_frozen(device, profile);
+  check_frozen(device, profile, mdm);
   Device renewed = device;
-  take_settings(renewed, profile);
+  take_settings(renewed, profile, mdm);
   renewed.channel.push_magic = uuid();  // TokenUpdate may bring another one at any time
   Context with_new{renewed, context.http, context.keys, context.say, context.scep_segment};
   context.http.trust(renewed.trust());
@@ -138,11 +137,13 @@ Profile fetch_profile(Http& http, const std::string& url, const std::string& use
 
 void enrol(Context& context, const Profile& profile, const std::string& user) {
   if (!profile.mdm) throw Error("the profile has no payload com.apple.mdm");
-  context.say(context.device.label() + ": profile '" + profile.display_name + "': " + summary(profile));
+  context.say(context.device.label() + ": profile '" + profile.display_name +
+              "': " + summary(profile, *profile.mdm));
   Device attempt = context.device;
-  take_settings(attempt, profile);
+  take_settings(attempt, profile, *profile.mdm);
   make_channels(attempt, user);
   attempt.enrolled = false;
+  attempt.identity = {};
   Context trying{attempt, context.http, context.keys, context.say, context.scep_segment};
   context.http.trust(attempt.trust());
   attempt.identity = get_identity(trying, *profile.identity());
@@ -157,7 +158,7 @@ void enrol(Context& context, const Profile& profile, const std::string& user) {
 void install(Context& context, const std::string& bytes) {
   Device& device = context.device;
   const Profile profile = read_profile(bytes);
-  if (profile.mdm) return renew(context, profile);
+  if (profile.mdm) return renew(context, profile, *profile.mdm);
   for (const ScepPayload& payload : profile.scep) {
     const Identity identity = get_identity(context, payload);
     // The same payload again, without the MDM payload: the next request simply shows the new certificate.

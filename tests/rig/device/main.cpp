@@ -49,9 +49,9 @@ po::options_description enrolment_options(Options& o) {
 }
 
 po::options_description session_options(Options& o) {
-  po::options_description options("Sessions (poll, wait, send)");
+  po::options_description options("Sessions (poll, wait, send, fleet)");
   options.add_options()                                                                                     //
-      ("state", po::value(&o.state), "the device's folder")                                                 //
+      ("state", po::value(&o.state), "the device's folder; fleet: a folder of such folders")                //
       ("user-channel", po::bool_switch(&o.user_channel), "act on the user's channel")                       //
       ("not-now", po::value<std::string>(), "request types to answer NotNow, comma-separated")              //
       ("error", po::value<std::string>(), "request types to answer Error, comma-separated")                 //

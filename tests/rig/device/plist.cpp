@@ -132,6 +132,12 @@ std::optional<T> get(const Value* value) {
 
 }  // namespace
 
+Dict::Dict() = default;
+Dict::Dict(const Dict&) = default;
+Dict::Dict(Dict&&) noexcept = default;
+Dict& Dict::operator=(const Dict&) = default;
+Dict& Dict::operator=(Dict&&) noexcept = default;
+Dict::~Dict() = default;
 Dict::Dict(std::initializer_list<Entry> entries) : entries_(entries) {}
 
 const Value* Dict::find(std::string_view key) const {

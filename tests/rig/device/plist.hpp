@@ -25,7 +25,12 @@ using Array = std::vector<Value>;
 // Keeps the order of its keys. The getters give nothing when the key is absent or of another type.
 class Dict {
  public:
-  Dict() = default;
+  Dict();
+  Dict(const Dict&);
+  Dict(Dict&&) noexcept;
+  Dict& operator=(const Dict&);
+  Dict& operator=(Dict&&) noexcept;
+  ~Dict();
   Dict(std::initializer_list<Entry> entries);
   void set(std::string_view key, Value value);  // replaces
   void erase(std::string_view key);

@@ -39,12 +39,16 @@ bool optional_boolean(const Dict& dict, std::string_view key, const std::string&
   return *flag;
 }
 
-void check_frame(const Dict& dict, const std::string& where) {
-  require_string(dict, "PayloadIdentifier", where);
-  require_string(dict, "PayloadUUID", where);
-  require_string(dict, "PayloadType", where);
+struct Frame {
+  std::string identifier, uuid, type;
+};
+
+Frame read_frame(const Dict& dict, const std::string& where) {
+  Frame frame{require_string(dict, "PayloadIdentifier", where), require_string(dict, "PayloadUUID", where),
+              require_string(dict, "PayloadType", where)};
   if (dict.integer("PayloadVersion") != std::int64_t{1})
     throw Error(where + ": PayloadVersion must be the integer 1");
+  return frame;
 }
 
 bool https(const std::string& url) { return url.starts_with("https://") && url.size() > 8; }
@@ -100,12 +104,12 @@ void check_scep(const ScepPayload& payload, const std::string& where) {
                 " bytes is no known digest");
 }
 
-ScepPayload read_scep(const Dict& dict, const std::string& where) {
+ScepPayload read_scep(const Dict& dict, const Frame& frame, const std::string& where) {
   const Dict* content = dict.dict("PayloadContent");
   if (content == nullptr) throw Error(where + " lacks the dictionary PayloadContent");
   ScepPayload payload;
-  payload.uuid = *dict.string("PayloadUUID");
-  payload.identifier = *dict.string("PayloadIdentifier");
+  payload.uuid = frame.uuid;
+  payload.identifier = frame.identifier;
   payload.url = require_string(*content, "URL", where);
   payload.name = optional_string(*content, "Name", where);
   payload.challenge = optional_string(*content, "Challenge", where);
@@ -177,10 +181,10 @@ void read_payload(const Value& value, Profile& profile, std::set<std::string>& u
   if (dict == nullptr) throw Error("the profile's PayloadContent holds something that is no dictionary");
   const std::string type = dict->string("PayloadType").value_or("");
   const std::string where = type.empty() ? "a payload of the profile" : "the payload " + type;
-  check_frame(*dict, where);
-  if (!uuids.insert(*dict->string("PayloadUUID")).second)
-    throw Error("two payloads of the profile have the PayloadUUID " + *dict->string("PayloadUUID"));
-  if (type == "com.apple.security.scep") profile.scep.push_back(read_scep(*dict, where));
+  const Frame frame = read_frame(*dict, where);
+  if (!uuids.insert(frame.uuid).second)
+    throw Error("two payloads of the profile have the PayloadUUID " + frame.uuid);
+  if (type == "com.apple.security.scep") profile.scep.push_back(read_scep(*dict, frame, where));
   if (type == "com.apple.mdm") {
     if (profile.mdm) throw Error("the profile has more than one payload com.apple.mdm");
     profile.mdm = read_mdm(*dict, where);
@@ -202,11 +206,10 @@ const ScepPayload* Profile::identity() const {
 Profile read_profile(const std::string& bytes) {
   Profile profile;
   const Dict root = parse_plist_dict(unwrap_signed(bytes, profile.signer));
-  check_frame(root, "the profile");
-  if (root.string("PayloadType") != "Configuration")
-    throw Error("the profile's PayloadType is not Configuration");
-  profile.identifier = *root.string("PayloadIdentifier");
-  profile.uuid = *root.string("PayloadUUID");
+  const Frame frame = read_frame(root, "the profile");
+  if (frame.type != "Configuration") throw Error("the profile's PayloadType is not Configuration");
+  profile.identifier = frame.identifier;
+  profile.uuid = frame.uuid;
   profile.display_name = root.string("PayloadDisplayName").value_or(profile.identifier);
   const Array* payloads = root.array("PayloadContent");
   if (payloads == nullptr) throw Error("the profile lacks the array PayloadContent");

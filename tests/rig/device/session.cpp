@@ -16,9 +16,9 @@ Command read_command(const std::string& body) {
   const auto uuid = dict.string("CommandUUID");
   const Dict* content = dict.dict("Command");
   if (!uuid || uuid->empty()) throw Error("the server sent a command without CommandUUID");
-  if (content == nullptr || !content->string("RequestType"))
-    throw Error("the server sent a command without Command or RequestType (" + *uuid + ")");
-  return {*uuid, *content->string("RequestType"), *content};
+  const auto type = content == nullptr ? std::nullopt : content->string("RequestType");
+  if (!type) throw Error("the server sent a command without Command or RequestType (" + *uuid + ")");
+  return {*uuid, *type, *content};
 }
 
 // Sends one status and gives the server's reply; a report is owed until a 2xx answers it.
