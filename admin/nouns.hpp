@@ -98,6 +98,7 @@ Noun certs_noun();
 Noun config_noun();
 Noun db_noun();
 Noun push_cert_noun();
+Noun push_noun();
 Noun secrets_noun();
 Noun ticket_noun();
 

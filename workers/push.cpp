@@ -65,7 +65,7 @@ class Run {
  private:
   void note(service::PushRound const& round) {
     failed_ = failed_ || round.failed;
-    unreachable_ = unreachable_ || round.unreachable;
+    if (round.sent > 0) unreachable_ = round.unreachable;  // the latest word
     for (auto const& problem : round.problems) {
       if (told_.insert(problem).second) sys::LogLine("push.problem").add("problem", problem).write();
     }
