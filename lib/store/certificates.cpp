@@ -230,6 +230,13 @@ IssuedCounts issued_counts(sys::Db& db, std::int64_t ca_id) {
   return counts;
 }
 
+std::optional<IdentityOwner> find_identity_owner(sys::Db& db, std::int64_t enrollment_id) {
+  auto const row =
+      db.query_row("SELECT uuid, generation, state FROM enrollments WHERE id = ?", {enrollment_id});
+  if (!row) return std::nullopt;
+  return IdentityOwner{row->text(0), row->integer(1), row->text(2)};
+}
+
 bool store_issued(sys::Db& db, std::int64_t id, sys::Cert const& cert, sys::Time now) {
   return db.execute(
              "UPDATE certificates_device SET status = 'issued', der = ?, sha256 = ?, issued_at = ? "

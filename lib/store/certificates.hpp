@@ -106,6 +106,14 @@ inline std::optional<CertificateRow> find_identity(sys::Db& db, std::string_view
   return find_certificate_by_sha256(db, CertView::device, sha256);
 }
 
+// What the URI SAN of an enrolment's certificates names.
+struct IdentityOwner {
+  std::string uuid;
+  std::int64_t generation = 0;
+  std::string state;  // of enrollments
+};
+std::optional<IdentityOwner> find_identity_owner(sys::Db& db, std::int64_t enrollment_id);
+
 // Compare-and-set: gives the pending row its certificate; false when it was pending no more.
 bool store_issued(sys::Db& db, std::int64_t id, sys::Cert const& cert, sys::Time now);
 

@@ -1,0 +1,240 @@
+#include "sys/cms_scep.hpp"
+
+#include <openssl/err.h>
+#include <openssl/objects.h>
+
+#include "sys/csr.hpp"
+#include "sys/openssl.hpp"
+#include "sys/scep_attributes.hpp"
+
+namespace sys {
+
+namespace {
+
+constexpr int kMostCertificates = 3;
+constexpr int kMostRecipients = 4;
+
+using Object = ossl::Handle<ASN1_OBJECT, ASN1_OBJECT_free>;
+using Pkcs7 = ossl::Handle<PKCS7, PKCS7_free>;
+
+[[noreturn]] void refuse(std::string const& why) {
+  ossl::take_errors();
+  throw Error(Fault::bad_request, "SCEP message: " + why);
+}
+
+ossl::Cms read_cms(std::string_view bytes) {
+  unsigned char const* cursor = ossl::data(bytes);
+  ossl::Cms cms(d2i_CMS_ContentInfo(nullptr, &cursor, static_cast<long>(bytes.size())));
+  if (cms && cursor != ossl::data(bytes) + bytes.size()) cms.reset();
+  return cms;
+}
+
+// The value of the one attribute of this kind with one value of this type.
+std::optional<std::string> attribute(CMS_SignerInfo* info, char const* oid, int type) {
+  constexpr int kExactlyOne = -3;
+  Object const object(OBJ_txt2obj(oid, 1));
+  auto const* text =
+      static_cast<ASN1_STRING const*>(CMS_signed_get0_data_by_OBJ(info, object.get(), kExactlyOne, type));
+  if (text == nullptr) return std::nullopt;
+  return std::string(reinterpret_cast<char const*>(ASN1_STRING_get0_data(text)),
+                     static_cast<std::size_t>(ASN1_STRING_length(text)));
+}
+
+int algorithm_nid(X509_ALGOR const* algorithm) {
+  ASN1_OBJECT const* object = nullptr;
+  X509_ALGOR_get0(&object, nullptr, nullptr, algorithm);
+  return OBJ_obj2nid(object);
+}
+
+std::string name_of(int nid) {
+  char const* name = OBJ_nid2sn(nid);
+  return nid == NID_undef || name == nullptr ? "an unknown algorithm" : name;
+}
+
+std::optional<ScepDigest> digest_of(int nid) {
+  switch (nid) {
+    case NID_sha256:
+      return ScepDigest::sha256;
+    case NID_sha384:
+      return ScepDigest::sha384;
+    case NID_sha512:
+      return ScepDigest::sha512;
+    default:
+      return std::nullopt;
+  }
+}
+
+// RSASSA-PKCS1-v1_5 with the digest that the SignerInfo names beside it.
+bool signature_fits(int signature, ScepDigest digest) {
+  switch (signature) {
+    case NID_rsaEncryption:
+      return true;
+    case NID_sha256WithRSAEncryption:
+      return digest == ScepDigest::sha256;
+    case NID_sha384WithRSAEncryption:
+      return digest == ScepDigest::sha384;
+    case NID_sha512WithRSAEncryption:
+      return digest == ScepDigest::sha512;
+    default:
+      return false;
+  }
+}
+
+std::optional<ScepCipher> cipher_of(int nid) {
+  switch (nid) {
+    case NID_aes_128_cbc:
+      return ScepCipher::aes128;
+    case NID_aes_192_cbc:
+      return ScepCipher::aes192;
+    case NID_aes_256_cbc:
+      return ScepCipher::aes256;
+    default:
+      return std::nullopt;
+  }
+}
+
+// CMS has no accessor for the content cipher in OpenSSL 3.0; PKCS#7 reads the same bytes.
+int content_cipher(std::string_view envelope) {
+  unsigned char const* cursor = ossl::data(envelope);
+  Pkcs7 const p7(d2i_PKCS7(nullptr, &cursor, static_cast<long>(envelope.size())));
+  if (!p7 || !PKCS7_type_is_enveloped(p7.get()) || p7->d.enveloped == nullptr) return NID_undef;
+  PKCS7_ENC_CONTENT const* content = p7->d.enveloped->enc_data;
+  return content == nullptr || content->algorithm == nullptr ? NID_undef : algorithm_nid(content->algorithm);
+}
+
+// The certificate that the SignerInfo names, out of those in the message.
+std::optional<Cert> embedded_signer(CMS_ContentInfo* cms, CMS_SignerInfo* info) {
+  ossl::CertStack const certs(CMS_get1_certs(cms));
+  for (int i = 0; certs && i < sk_X509_num(certs.get()); ++i) {
+    X509* cert = sk_X509_value(certs.get(), i);
+    if (CMS_SignerInfo_cert_cmp(info, cert) != 0) continue;
+    X509_up_ref(cert);
+    return Cert(cert);
+  }
+  return std::nullopt;
+}
+
+ScepProblem unreadable(std::string reason) {
+  ossl::take_errors();
+  return {ScepFault::unreadable, std::move(reason)};
+}
+
+struct Envelope {
+  ossl::Cms cms;
+  ScepRecipient const* recipient = nullptr;
+  bool rsa_v15 = false;
+};
+
+bool fits(CMS_RecipientInfo* info, Cert const& cert) {
+  return CMS_RecipientInfo_type(info) == CMS_RECIPINFO_TRANS &&
+         CMS_RecipientInfo_ktri_cert_cmp(info, cert.raw()) == 0;
+}
+
+Envelope read_envelope(std::string_view bytes, std::vector<ScepRecipient> const& recipients) {
+  Envelope envelope{read_cms(bytes)};
+  if (!envelope.cms || OBJ_obj2nid(CMS_get0_type(envelope.cms.get())) != NID_pkcs7_enveloped) return {};
+  STACK_OF(CMS_RecipientInfo)* infos = CMS_get0_RecipientInfos(envelope.cms.get());
+  int const count = sk_CMS_RecipientInfo_num(infos);
+  for (int i = 0; count <= kMostRecipients && i < count; ++i) {
+    CMS_RecipientInfo* info = sk_CMS_RecipientInfo_value(infos, i);
+    for (auto const& recipient : recipients) {
+      if (envelope.recipient != nullptr || !fits(info, recipient.cert)) continue;
+      X509_ALGOR* algorithm = nullptr;
+      CMS_RecipientInfo_ktri_get0_algs(info, nullptr, nullptr, &algorithm);
+      envelope.recipient = &recipient;
+      envelope.rsa_v15 = algorithm != nullptr && algorithm_nid(algorithm) == NID_rsaEncryption;
+    }
+  }
+  return envelope;
+}
+
+}  // namespace
+
+ScepMessage::ScepMessage(CMS_ContentInfo_st* owned) : cms_(owned, CMS_ContentInfo_free) {}
+
+ScepMessage ScepMessage::parse(std::string_view bytes) {
+  ERR_clear_error();
+  ossl::Cms cms = read_cms(bytes);
+  if (!cms) refuse("no CMS, or bytes behind it");
+  if (OBJ_obj2nid(CMS_get0_type(cms.get())) != NID_pkcs7_signed ||
+      OBJ_obj2nid(CMS_get0_eContentType(cms.get())) != NID_pkcs7_data) {
+    refuse("no SignedData around data");
+  }
+  ScepMessage message(cms.release());
+  STACK_OF(CMS_SignerInfo)* infos = CMS_get0_SignerInfos(message.cms_.get());
+  if (infos == nullptr || sk_CMS_SignerInfo_num(infos) != 1) refuse("not exactly one signer");
+  message.signer_info_ = sk_CMS_SignerInfo_value(infos, 0);
+  ossl::CertStack const certs(CMS_get1_certs(message.cms_.get()));
+  if (certs && sk_X509_num(certs.get()) > kMostCertificates) refuse("more than three certificates");
+  message.read_attributes();
+  return message;
+}
+
+void ScepMessage::read_attributes() {
+  auto const transaction = attribute(signer_info_, scep_oid::kTransactionId, V_ASN1_PRINTABLESTRING);
+  auto const nonce = attribute(signer_info_, scep_oid::kSenderNonce, V_ASN1_OCTET_STRING);
+  if (!transaction || !nonce) refuse("no transactionID or senderNonce");
+  transaction_id_ = *transaction;
+  sender_nonce_ = *nonce;
+  message_type_ = attribute(signer_info_, scep_oid::kMessageType, V_ASN1_PRINTABLESTRING).value_or("");
+  X509_ALGOR* digest = nullptr;
+  CMS_SignerInfo_get0_algs(signer_info_, nullptr, nullptr, &digest, nullptr);
+  digest_ = digest_of(algorithm_nid(digest)).value_or(ScepDigest::sha256);
+}
+
+std::optional<std::string> ScepMessage::weakness() {
+  X509_ALGOR* digest = nullptr;
+  X509_ALGOR* signature = nullptr;
+  CMS_SignerInfo_get0_algs(signer_info_, nullptr, nullptr, &digest, &signature);
+  auto const known = digest_of(algorithm_nid(digest));
+  if (!known) return "message digest " + name_of(algorithm_nid(digest));
+  if (!signature_fits(algorithm_nid(signature), *known))
+    return "message signature " + name_of(algorithm_nid(signature));
+  if (auto const weak = rsa_weakness(signer_->public_key())) return "signer: " + *weak;
+  return std::nullopt;
+}
+
+std::optional<ScepProblem> ScepMessage::check() {
+  signer_ = embedded_signer(cms_.get(), signer_info_);
+  if (!signer_) return ScepProblem{ScepFault::forged, "the signer's certificate is not in the message"};
+  try {
+    if (auto weak = weakness()) return ScepProblem{ScepFault::weak, *weak};
+  } catch (Error const& error) {
+    return ScepProblem{ScepFault::weak, error.what()};  // a key of a kind that OpenSSL does not know
+  }
+  auto const out = ossl::empty_bio();
+  if (CMS_verify(cms_.get(), nullptr, nullptr, nullptr, out.get(), CMS_BINARY | CMS_NO_SIGNER_CERT_VERIFY) !=
+      1) {
+    return ScepProblem{ScepFault::forged, "outer signature: " + ossl::take_errors()};
+  }
+  envelope_ = ossl::bio_bytes(out.get());
+  int const cipher = content_cipher(envelope_);
+  ossl::take_errors();
+  if (cipher != NID_undef && !cipher_of(cipher))
+    return ScepProblem{ScepFault::weak, "content encryption " + name_of(cipher)};
+  return std::nullopt;
+}
+
+bool ScepMessage::is_for(std::vector<ScepRecipient> const& recipients) const {
+  bool const found = read_envelope(envelope_, recipients).recipient != nullptr;
+  ossl::take_errors();
+  return found;
+}
+
+std::variant<ScepContent, ScepProblem> ScepMessage::open(std::vector<ScepRecipient> const& recipients) const {
+  auto const cipher = cipher_of(content_cipher(envelope_));
+  if (!cipher) return unreadable("no EnvelopedData inside");
+  Envelope const envelope = read_envelope(envelope_, recipients);
+  if (!envelope.cms) return unreadable("no EnvelopedData inside");
+  if (envelope.recipient == nullptr) return unreadable("encrypted to another certificate than ours");
+  if (!envelope.rsa_v15) return unreadable("key transport other than rsaEncryption");
+  auto const out = ossl::empty_bio();
+  // With the certificate: without it OpenSSL tries the key on every recipient and has no countermeasure.
+  if (CMS_decrypt(envelope.cms.get(), envelope.recipient->key.raw(), envelope.recipient->cert.raw(), nullptr,
+                  out.get(), CMS_BINARY) != 1) {
+    return unreadable("cannot be decrypted");
+  }
+  return ScepContent{*signer_, *cipher, SecretBytes(ossl::bio_bytes(out.get()))};
+}
+
+}  // namespace sys

@@ -1,0 +1,109 @@
+// The cryptographic half of SCEP (RFC 8894 section 3): a request is SignedData around EnvelopedData around a
+// PKCS#10, a reply the same way back. What the attributes mean is proto/scep.
+//
+// Hostile input throughout; the caller bounds it to 64 KiB. BER and DER are both read (Apple's client streams
+// BER). Order of trust: floors of algorithms and keys, then the outer signature, then decryption; OpenSSL by
+// itself would accept MD5 and RSA-512. The signer proves nothing but that it holds its key. RSA decryption
+// goes through CMS_decrypt, whose answer to a garbled RSA block is a random key, and everything that fails
+// from there on is one ScepFault::unreadable, so that a sender learns nothing from how it failed.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "sys/bytes.hpp"
+#include "sys/x509.hpp"
+
+struct CMS_ContentInfo_st;
+struct CMS_SignerInfo_st;
+
+namespace sys {
+
+enum class ScepDigest { sha256, sha384, sha512 };
+enum class ScepCipher { aes128, aes192, aes256 };  // CBC
+
+enum class ScepFault {
+  weak,        // an algorithm or key below the floor
+  forged,      // the outer signature does not verify
+  unreadable,  // cannot be decrypted, or what comes out is not what it should be
+};
+struct ScepProblem {
+  ScepFault fault;
+  std::string reason;  // for the local log only
+};
+
+struct ScepRecipient {
+  Cert cert;
+  Key key;
+};
+
+// What a message asks for after its outer signature held.
+struct ScepContent {
+  Cert signer;  // of the outer signature; believed in nothing
+  ScepCipher cipher = ScepCipher::aes128;
+  SecretBytes plain;  // decrypted messageData
+};
+
+class ScepMessage {
+ public:
+  // Throws Error{bad_request} where no signed reply is possible: no SignedData, bytes behind it, not exactly
+  // one signer, more than three certificates, no transactionID or senderNonce.
+  static ScepMessage parse(std::string_view bytes);
+
+  // Attributes as they were sent, each exactly one value of its type; not checked further.
+  [[nodiscard]] std::string const& message_type() const noexcept { return message_type_; }  // "" when absent
+  [[nodiscard]] std::string const& transaction_id() const noexcept { return transaction_id_; }
+  [[nodiscard]] std::string const& sender_nonce() const noexcept { return sender_nonce_; }
+  // For the reply: the request's own, SHA-256 where that is below the floor.
+  [[nodiscard]] ScepDigest digest() const noexcept { return digest_; }
+
+  // Floors and outer signature: nullopt when both hold.
+  [[nodiscard]] std::optional<ScepProblem> check();
+  // Only after check() found nothing. Nullopt-like reasons are in the problem.
+  [[nodiscard]] std::variant<ScepContent, ScepProblem> open(
+      std::vector<ScepRecipient> const& recipients) const;
+  // Whether the envelope names one of these; false for what cannot be read. Only after check().
+  [[nodiscard]] bool is_for(std::vector<ScepRecipient> const& recipients) const;
+
+ private:
+  explicit ScepMessage(CMS_ContentInfo_st* owned);
+  void read_attributes();
+  [[nodiscard]] std::optional<std::string> weakness();
+
+  std::shared_ptr<CMS_ContentInfo_st> cms_;
+  CMS_SignerInfo_st* signer_info_ = nullptr;  // inside cms_
+  std::string message_type_;
+  std::string transaction_id_;
+  std::string sender_nonce_;
+  ScepDigest digest_ = ScepDigest::sha256;
+  std::optional<Cert> signer_;
+  std::string envelope_;
+};
+
+struct ScepReply {
+  Cert signer;  // RA (or CA) certificate, byte for byte what GetCACert gave
+  Key key;
+  std::string transaction_id;   // of the request
+  std::string recipient_nonce;  // the request's senderNonce
+  ScepDigest digest = ScepDigest::sha256;
+};
+
+// CertRep with pkiStatus SUCCESS: the certificate alone in a certs-only message without content, encrypted to
+// the request's signer.
+std::string scep_success(ScepReply const& reply, Cert const& issued, Cert const& recipient,
+                         ScepCipher cipher);
+
+// CertRep with pkiStatus FAILURE: `fail_info` is the decimal digit; an attached zero-length content, which
+// certmonger needs and others do not mind.
+std::string scep_failure(ScepReply const& reply, std::string_view fail_info, std::string_view text);
+
+// Degenerate PKCS#7 SignedData (certs only) in this order: CMS would sort a SET OF, and Apple's client takes
+// whatever comes first.
+std::string certs_only(std::vector<Cert> const& certs);
+
+}  // namespace sys

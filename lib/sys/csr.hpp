@@ -1,0 +1,45 @@
+// Certification requests (PKCS#10, RFC 2986) as SCEP brings them: the public key, the proof that the sender
+// has its private half, and the challengePassword. Nothing else in a request is believed, so nothing else is
+// read: no extensions, and the subject for logs only.
+//
+// Hostile input: the caller bounds its size. Errors: Error{bad_request} for what is no request.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sys/bytes.hpp"
+#include "sys/key.hpp"
+
+struct X509_req_st;
+
+namespace sys {
+
+class Csr {
+ public:
+  static Csr from_der(std::string_view der);  // all bytes must be consumed
+  static Csr read(std::string_view bytes);    // PEM or DER
+
+  [[nodiscard]] std::string subject() const;  // RFC 2253 text
+  [[nodiscard]] Key public_key() const;
+  // PrintableString, UTF8String, IA5String or T61String; empty when there is none. Error{bad_request} for two
+  // attributes, two values or another type.
+  [[nodiscard]] SecretBytes challenge() const;
+
+  // What is too weak about the key or the signature's algorithm, nullopt when nothing is. OpenSSL itself
+  // accepts RSA-512 with MD5.
+  [[nodiscard]] std::optional<std::string> weakness() const;
+  // The request's own signature: only it proves possession of the key.
+  [[nodiscard]] bool verify() const;
+
+ private:
+  explicit Csr(X509_req_st* owned);
+  std::shared_ptr<X509_req_st> request_;
+};
+
+// The floor for RSA keys: 2048 to 8192 bits, exponent 65537. What is wrong, nullopt when it holds.
+std::optional<std::string> rsa_weakness(Key const& key);
+
+}  // namespace sys
