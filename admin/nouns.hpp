@@ -94,6 +94,7 @@ struct Noun {
 
 inline constexpr std::size_t kAnyNumber = 100'000;  // for Verb::most
 
+Noun ca_noun();
 Noun certs_noun();
 Noun config_noun();
 Noun db_noun();
