@@ -39,13 +39,14 @@ CertificateBlock block_of(Context& context, CertificateRow const& row) {
   if (row.status == CertStatus::revoked) block.invalid = "REVOKED";
   if (row.kind == "ca") {
     auto const counts = store::issued_counts(context.db(), row.id);
-    block.notes = {{"", "Identities", counts_text(counts)},
-                   {"issued", "", counts.issued},
-                   {"retiring", "", counts.retiring},
-                   {"retired", "", counts.retired},
-                   {"revoked", "", counts.revoked},
-                   {"pending", "", counts.pending},
-                   {"", "Consequence", "when it expires, every identity that it issued stops working"}};
+    block.notes = {
+        {"identities", "Identities", counts_text(counts)},
+        {"issued", "", counts.issued},
+        {"retiring", "", counts.retiring},
+        {"retired", "", counts.retired},
+        {"revoked", "", counts.revoked},
+        {"pending", "", counts.pending},
+        {"consequence", "Consequence", "when it expires, every identity that it issued stops working"}};
   }
   return block;
 }

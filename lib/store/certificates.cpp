@@ -239,14 +239,16 @@ std::optional<IdentityOwner> find_identity_owner(sys::Db& db, std::int64_t enrol
 
 bool store_issued(sys::Db& db, std::int64_t id, sys::Cert const& cert, sys::Time now) {
   return db.execute(
-             "UPDATE certificates_device SET status = 'issued', der = ?, sha256 = ?, issued_at = ? "
-             "WHERE id = ? AND status = 'pending'",
-             {cert.der(), cert.sha256(), now, id}) == 1;
+             "UPDATE certificates_device SET status = 'issued', der = ?, sha256 = ?, subject = ?, "
+             "issued_at = ? WHERE id = ? AND status = 'pending'",
+             {cert.der(), cert.sha256(), cut(cert.subject()), now, id}) == 1;
 }
 
 bool mark_seen(sys::Db& db, std::int64_t id, sys::Time now) {
-  return db.execute("UPDATE certificates_device SET first_seen_at = ? WHERE id = ? AND first_seen_at IS NULL",
-                    {now, id}) == 1;
+  return db.execute(
+             "UPDATE certificates_device SET first_seen_at = ? "
+             "WHERE id = ? AND first_seen_at IS NULL AND status <> 'revoked'",
+             {now, id}) == 1;
 }
 
 bool bind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t enrollment_id) {

@@ -117,7 +117,7 @@ std::optional<IdentityOwner> find_identity_owner(sys::Db& db, std::int64_t enrol
 // Compare-and-set: gives the pending row its certificate; false when it was pending no more.
 bool store_issued(sys::Db& db, std::int64_t id, sys::Cert const& cert, sys::Time now);
 
-// Sets first_seen_at at first; false when it was seen before.
+// Sets first_seen_at at first; false when it was seen before or has been revoked in the meantime.
 bool mark_seen(sys::Db& db, std::int64_t id, sys::Time now);
 
 // False when it is bound to another enrolment.
