@@ -130,7 +130,7 @@ bool is_transaction_id(std::string_view text) noexcept {
 }
 
 std::string_view scep_capabilities() noexcept {
-  return "AES\nPOSTPKIOperation\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n";
+  return "AES\nPOSTPKIOperation\nSHA-256\nSHA-384\nSHA-512\nSCEPStandard\n";
 }
 
 }  // namespace proto
