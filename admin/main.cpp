@@ -28,12 +28,7 @@ constexpr int kNotConfigured = 3;
 // The table of nouns, in the order of --help.
 std::vector<Noun> nouns() {
   return {
-      config_noun(),
-      secrets_noun(),
-      db_noun(),
-      ca_noun(),
-      push_cert_noun(),
-      config_noun(), secrets_noun(), db_noun(), ticket_noun(), push_cert_noun(), push_noun(),
+      config_noun(), secrets_noun(), db_noun(), ca_noun(), ticket_noun(), push_cert_noun(), push_noun(),
   };
 }
 
