@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -171,3 +172,36 @@ class PushBench:
 
     def __exit__(self, *_):
         self.close()
+
+
+class PushCase(unittest.TestCase):
+    """Tests of pushing on one bench with the stand-in and its certificate imported."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.bench = PushBench()
+        cls.addClassCleanup(cls.bench.close)
+        cls.bench.start_apns()
+        cls.topic = cls.bench.topic
+        cls.bench.checked("push-cert", "import", cls.bench.certs / "client.pem", cls.bench.certs / "client.key")
+
+    def setUp(self):
+        self.bench.forget()
+
+    def enrolled(self, *udids, **options):
+        """Devices with a push that is due."""
+        for udid in udids:
+            self.bench.enroll(udid, **options)
+            self.bench.due(udid)
+
+    def round(self, *arguments, exit=0, clock=0):
+        done = self.bench.push(*arguments, clock=clock)
+        self.assertEqual(done.returncode, exit, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def pushed(self):
+        """The UDIDs of the pushes that the stand-in accepted, in order."""
+        return [bytes.fromhex(push["token"]).rstrip(b"\0").decode() for push in self.bench.pushes()]
+
+    def verdict(self, udid, **answer):
+        self.bench.script({token_of(udid): answer})
