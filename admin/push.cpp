@@ -45,11 +45,15 @@ std::vector<store::PushTarget> find_targets(Context& context, std::vector<Line>&
   std::vector<store::PushTarget> targets;
   for (auto const& id : ids_of(context)) {
     auto target = store::find_push_target(context.db(), id);
-    std::string const why = target ? obstacle(*target) : "no enrolment has this id now";
+    if (!target) {
+      lines.push_back({id, "not-found", "no enrolment has this id now"});
+      continue;
+    }
+    std::string const why = obstacle(*target);
     if (why.empty()) {
       targets.push_back(std::move(*target));
     } else {
-      lines.push_back({id, target ? "not-ready" : "not-found", why});
+      lines.push_back({id, "not-ready", why});
     }
   }
   return targets;
