@@ -9,7 +9,6 @@
 #include <cstring>
 #include <iostream>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -136,7 +135,8 @@ class Workers {
   void run() {
     try {
       Handler const handler = make_handler_();
-      while (auto const fd = next_connection()) Connection(*fd).serve(options_, handler);
+      for (int fd = next_connection(); fd >= 0; fd = next_connection())
+        Connection(fd).serve(options_, handler);
     } catch (std::exception const& error) {
       LogLine("thread.failed").add("error", error.what()).write();
       failed_ = true;
@@ -144,24 +144,24 @@ class Workers {
     }
   }
 
-  // nullopt: time to leave. A connection that sends nothing is dropped, so that it holds no thread.
-  std::optional<int> next_connection() {
-    while (auto const fd = accept_one()) {
-      auto readable = wait_readable(*fd, stop_.fd(), kFirstDataMs);
-      if (!readable.wanted && readable.stop) readable = wait_readable(*fd, -1, kLastChanceMs);
+  // -1: time to leave. A connection that sends nothing is dropped, so that it holds no thread.
+  int next_connection() {
+    for (int fd = accept_one(); fd >= 0; fd = accept_one()) {
+      auto readable = wait_readable(fd, stop_.fd(), kFirstDataMs);
+      if (!readable.wanted && readable.stop) readable = wait_readable(fd, -1, kLastChanceMs);
       if (readable.wanted) return fd;
-      ::close(*fd);
+      ::close(fd);
     }
-    return std::nullopt;
+    return -1;
   }
 
   // One thread at a time waits, so that a connection wakes one. Other processes may wait on the same socket:
   // the descriptor does not block, and who comes too late waits again.
-  std::optional<int> accept_one() {
+  int accept_one() {
     std::lock_guard const lock(accepting_);
     while (true) {
       auto const readable = wait_readable(listening_fd_, stop_.fd(), -1);
-      if (readable.stop) return std::nullopt;
+      if (readable.stop) return -1;
       int const fd = ::accept4(listening_fd_, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd >= 0) return fd;
       if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) continue;

@@ -94,7 +94,7 @@ void HttpTransfer::set_request() {
     }
     set(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
   }
-  // Two headers that libcurl would add by itself; a later line with a value wins over the first.
+  // A name alone keeps libcurl from adding that header by itself.
   std::vector<std::string> lines{"Expect:"};
   bool typed = false;
   for (auto const& [name, value] : request_.headers) {
@@ -102,7 +102,9 @@ void HttpTransfer::set_request() {
       throw Error(Fault::internal,
                   "prepare HTTP request: the header " + escape_controls(name) + " is malformed");
     typed = typed || to_lower(name) == "content-type";
-    lines.push_back(value.empty() ? name + ';' : name + ": " + value);
+    std::string& line = lines.emplace_back(name);
+    line += value.empty() ? ";" : ": ";  // libcurl's way to say that a header is empty
+    line += value;
   }
   if (!typed) lines.emplace_back("Content-Type:");
   for (auto const& line : lines) {

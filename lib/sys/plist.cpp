@@ -19,7 +19,9 @@ struct FreeTree {
 using Tree = std::unique_ptr<void, FreeTree>;
 
 struct FreeMemory {
-  void operator()(void* memory) const noexcept { std::free(memory); }  // NOLINT(cppcoreguidelines-no-malloc)
+  void operator()(void* memory) const noexcept {
+    std::free(memory);  // NOLINT(cppcoreguidelines-owning-memory): libplist allocates with malloc
+  }
 };
 template <typename T>
 using CMemory = std::unique_ptr<T, FreeMemory>;

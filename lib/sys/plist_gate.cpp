@@ -288,20 +288,20 @@ void Gate::leaf(Tag const& tag) {
   auto const kind = leaf_kind(tag.name);
   if (!kind) broken("the unknown element <" + std::string(tag.name.substr(0, 16)) + ">");
   if (!refusal_.empty()) return;
-  if (auto const why = check_leaf(*kind, raw); why != nullptr) {
-    refuse(why);
-  } else if (*kind == LeafKind::date) {
-    dates_.push_back(*parse_iso_time(raw));
-  }
+  if (auto const why = check_leaf(*kind, raw); why != nullptr) refuse(why);
+  if (*kind != LeafKind::date) return;
+  if (auto const date = parse_iso_time(raw)) dates_.push_back(*date);
 }
 
 void Gate::capture(std::string_view raw) {
-  auto name = raw.size() <= kTopStringBytes && last_key_.size() <= kTopStringBytes
-                  ? resolve_references(last_key_)
-                  : std::nullopt;
-  auto value = name ? resolve_references(raw) : std::nullopt;
-  bool const usable = value && is_utf8(*value) && value->find('\0') == std::string::npos && is_utf8(*name);
-  if (!usable || top_.size() >= kTopStrings) return;
+  if (raw.size() > kTopStringBytes || last_key_.size() > kTopStringBytes || top_.size() >= kTopStrings)
+    return;
+  auto const usable = [](std::string const& text) {
+    return is_utf8(text) && text.find('\0') == std::string::npos;
+  };
+  auto name = resolve_references(last_key_);
+  auto value = resolve_references(raw);
+  if (!name || !value || !usable(*name) || !usable(*value)) return;
   if (!top_.emplace(std::move(*name), std::move(*value)).second) {
     top_.clear();  // who says two things is not believed in either
     broken("a key twice in one dict");

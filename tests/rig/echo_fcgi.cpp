@@ -32,7 +32,7 @@ sys::Response hold(std::string const& file) {
 
 sys::Response echo(sys::Request const& request) {
   std::string out;
-  for (auto const& [name, value] : request.params) out += name + '=' + value + '\n';
+  for (auto const& [name, value] : request.params) out.append(name).append("=").append(value).append("\n");
   return text(out + '\n' + request.body);
 }
 
@@ -43,7 +43,7 @@ sys::Response handle(sys::Request const& request, int number) {
   if (path == "/throw-odd") throw 1;  // NOLINT(hicpp-exception-baseclass)
   if (path == "/bad-header") return {200, "text/plain", "x", {{"X-Bad", "a\r\nSet-Cookie: b"}}};
   if (path == "/big")
-    return text(std::string(static_cast<std::size_t>(*sys::parse_integer(request.query())), 'x'));
+    return text(std::string(static_cast<std::size_t>(sys::parse_integer(request.query()).value_or(0)), 'x'));
   if (path == "/thread") return text(std::to_string(number));
   return echo(request);
 }
