@@ -27,9 +27,18 @@ constexpr int kNotConfigured = 3;
 
 // The table of nouns, in the order of --help.
 std::vector<Noun> nouns() {
+  // clang-format off
   return {
-      config_noun(), secrets_noun(), db_noun(), ca_noun(), ticket_noun(), push_cert_noun(), push_noun(),
+      config_noun(),
+      secrets_noun(),
+      db_noun(),
+      ca_noun(),
+      ticket_noun(),
+      push_cert_noun(),
+      push_noun(),
+      certs_noun(),
   };
+  // clang-format on
 }
 
 int complain(std::string const& where, std::string const& what, int code) {

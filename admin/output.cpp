@@ -187,7 +187,8 @@ std::string certificate_text(CertificateBlock const& block, sys::Time now) {
 Value certificate_value(CertificateBlock const& block, sys::Time now) {
   Object out{{"title", block.title}};
   for (auto const* fields : {&block.fields, &block.notes})
-    for (auto const& field : *fields) out.emplace_back(field.key, field.value);
+    for (auto const& field : *fields)
+      if (!field.key.empty()) out.emplace_back(field.key, field.value);
   out.emplace_back("not_before", block.not_before);
   out.emplace_back("not_after", block.not_after);
   out.emplace_back("state", expiry_state(block, now));

@@ -68,7 +68,7 @@ std::string table_text(Table const& table, std::size_t width, bool headers);
 Value table_value(Table const& table);  // a list of objects
 
 struct Field {
-  std::string key;    // in JSON
+  std::string key;    // in JSON; "" leaves it out there (certificates only)
   std::string title;  // "" leaves it out of the text
   Value value;
 };

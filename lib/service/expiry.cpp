@@ -2,13 +2,17 @@
 
 namespace service {
 
+sys::Time attention_from(sys::Time not_before, sys::Time not_after) {
+  return not_after - (not_after - not_before) / 6;
+}
+
 Expiry judge_expiry(sys::Time not_before, sys::Time not_after, sys::Time now) {
   if (now < not_before) return Expiry::not_yet;
   if (now > not_after) return Expiry::expired;
   auto const life = not_after - not_before;
   auto const left = not_after - now;
   if (left * 12 < life) return Expiry::urgent;
-  if (left * 6 < life) return Expiry::attention;
+  if (now > attention_from(not_before, not_after)) return Expiry::attention;
   return Expiry::good;
 }
 

@@ -14,6 +14,8 @@ enum class Expiry { good, attention, urgent, expired, not_yet };
 
 Expiry judge_expiry(sys::Time not_before, sys::Time not_after, sys::Time now);
 
+sys::Time attention_from(sys::Time not_before, sys::Time not_after);
+
 // certbot's words: "VALID: 45 days", "VALID: 1 day", "VALID: 5 hour(s)", "INVALID: EXPIRED".
 std::string expiry_words(sys::Time not_before, sys::Time not_after, sys::Time now);
 

@@ -1,0 +1,39 @@
+// One report over every certificate the server knows: how long it is good, who depends on it, what happens
+// when it runs out, and what to do next.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "service/config.hpp"
+#include "service/expiry.hpp"
+#include "store/certificates.hpp"
+#include "sys/mariadb.hpp"
+#include "sys/time.hpp"
+
+namespace service {
+
+struct CertReport {
+  std::string kind;  // as in `certificates`; "identities" for a summary of them
+  std::string title;
+  std::optional<store::CertificateRow> row = {};  // none for a summary
+  std::optional<std::string> file = {};           // where it stands, if not in the database
+  std::optional<std::string> device = {};         // of a single identity
+  std::int64_t count = 1;
+  std::string status = {};
+  sys::Time not_before = {};
+  sys::Time not_after = {};
+  std::int64_t used_by = 0;  // enrolled devices that depend on it
+  sys::Time act_after = {};  // from here on attention is asked for
+  Expiry expiry = Expiry::good;
+  bool counts = true;  // false: superseded and used by nobody, so its expiry means nothing
+  std::string consequence = {};
+  std::string next_step = {};  // "" while nothing is to be done
+};
+
+// Worst first. `all`: also superseded certificates that nobody uses, and each identity by itself.
+std::vector<CertReport> report_certificates(sys::Db& db, Config const& config, bool all, sys::Time now);
+
+}  // namespace service
