@@ -109,6 +109,7 @@ int run_show(Context& context) {
     return print_pem(pem);
   }
   std::vector<CertificateBlock> blocks;
+  blocks.reserve(rows.size());
   for (auto const& row : rows) blocks.push_back(block_of(context, row));
   context.out().certificates(blocks, "No device CA yet. `pomona ca init` makes one.", context.now());
   return 0;

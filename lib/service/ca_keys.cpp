@@ -18,24 +18,20 @@ constexpr std::chrono::seconds kLookEvery{5};
 }  // namespace
 
 CaKeys::Active const& CaKeys::active(sys::Db& db, sys::Time now) {
-  bool const fresh = active_ && now >= looked_at_ && now - looked_at_ < kLookEvery;
-  if (!fresh) look(db, now);
-  return *active_;
+  bool const fresh = now >= looked_at_ && now - looked_at_ < kLookEvery;
+  return active_ && fresh ? *active_ : look(db, now);
 }
 
-CaKeys::Active const& CaKeys::active_again(sys::Db& db, sys::Time now) {
-  look(db, now);
-  return *active_;
-}
+CaKeys::Active const& CaKeys::active_again(sys::Db& db, sys::Time now) { return look(db, now); }
 
-void CaKeys::look(sys::Db& db, sys::Time now) {
+CaKeys::Active const& CaKeys::look(sys::Db& db, sys::Time now) {
   auto const ca = store::active_ca(db, store::CertView::ca);
   if (!ca) no_ca();
   auto const ra = store::active_ra(db, ca->id, store::CertView::ca);
   if (!ra) no_ca();
-  if (!active_ || active_->ca.id != ca->id || active_->ra.id != ra->id)
-    active_ = Active{load_ca_key(db, domain_, *ca), load_ca_key(db, domain_, *ra)};
   looked_at_ = now;
+  if (active_ && active_->ca.id == ca->id && active_->ra.id == ra->id) return *active_;
+  return active_.emplace(Active{load_ca_key(db, domain_, *ca), load_ca_key(db, domain_, *ra)});
 }
 
 CaKey const& CaKeys::issuer(sys::Db& db, std::int64_t ca_id) {

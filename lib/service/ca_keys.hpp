@@ -26,7 +26,7 @@ class CaKeys {
   CaKey const& issuer(sys::Db& db, std::int64_t ca_id);
 
  private:
-  void look(sys::Db& db, sys::Time now);
+  Active const& look(sys::Db& db, sys::Time now);
 
   sys::SealKey domain_;
   std::optional<Active> active_;

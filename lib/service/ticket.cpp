@@ -154,7 +154,12 @@ bool revoke_ticket(sys::Db& db, std::int64_t number, std::string const& who, sys
                   "there is no ticket " + std::to_string(number) + "; `pomona ticket list` shows them");
     }
     bool const revoked = store::revoke_ticket(db, number, now);
-    if (revoked) store::record_event(db, {.what = "ticket.revoked", .who = who, .ticket_id = number}, now);
+    if (!revoked) return false;
+    auto const certificates = store::revoke_unseen_of_ticket(db, number, "ticket-revoked", now);
+    std::string const detail =
+        certificates == 0 ? "" : std::to_string(certificates) + " certificates revoked that were never used";
+    store::record_event(db, {.what = "ticket.revoked", .who = who, .ticket_id = number, .detail = detail},
+                        now);
     return revoked;
   });
 }

@@ -94,7 +94,7 @@ std::vector<CertificateRow> read_all(sys::DbRows const& rows) {
 }
 
 // The columns are of one width: a name that is longer is cut for the listing, the DER has it whole.
-std::string cut(std::string text) {
+std::string cut(std::string const& text) {
   constexpr std::size_t kLongest = 1000;
   return text.substr(0, kLongest);
 }
@@ -274,6 +274,15 @@ bool revoke_certificate(sys::Db& db, CertView view, std::int64_t id, std::string
                         " SET status = 'revoked', ended_at = ?, revoke_reason = ? "
                         "WHERE id = ? AND status <> 'revoked'",
                     {now, reason, id}) == 1;
+}
+
+std::uint64_t revoke_unseen_of_ticket(sys::Db& db, std::int64_t ticket_id, std::string_view reason,
+                                      sys::Time now) {
+  return db.execute(
+      "UPDATE certificates SET status = 'revoked', ended_at = ?, revoke_reason = ? "
+      "WHERE kind = 'identity' AND status IN ('pending', 'issued') AND first_seen_at IS NULL "
+      "AND ticket_id IN (SELECT id FROM tickets WHERE id = ? OR parent_id = ?)",
+      {now, reason, ticket_id, ticket_id});
 }
 
 std::uint64_t revoke_identities(sys::Db& db, std::int64_t enrollment_id, std::string_view reason,

@@ -130,6 +130,10 @@ void retire_others(sys::Db& db, std::int64_t enrollment_id, std::int64_t seen_id
 
 // Any status but revoked -> revoked; false when it was revoked already.
 bool revoke_certificate(sys::Db& db, CertView view, std::int64_t id, std::string_view reason, sys::Time now);
+// Of a ticket and its children: what was issued and never seen at /mdm goes with the permission. Returns how
+// many. The pomona command only.
+std::uint64_t revoke_unseen_of_ticket(sys::Db& db, std::int64_t ticket_id, std::string_view reason,
+                                      sys::Time now);
 // All of an enrolment that are not revoked yet (disabled, rejected, replaced). Returns how many.
 std::uint64_t revoke_identities(sys::Db& db, std::int64_t enrollment_id, std::string_view reason,
                                 sys::Time now);

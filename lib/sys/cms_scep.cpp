@@ -182,7 +182,7 @@ void ScepMessage::read_attributes() {
   digest_ = digest_of(algorithm_nid(digest)).value_or(ScepDigest::sha256);
 }
 
-std::optional<std::string> ScepMessage::weakness() {
+std::optional<std::string> ScepMessage::weakness(Cert const& signer) const {
   X509_ALGOR* digest = nullptr;
   X509_ALGOR* signature = nullptr;
   CMS_SignerInfo_get0_algs(signer_info_, nullptr, nullptr, &digest, &signature);
@@ -190,15 +190,15 @@ std::optional<std::string> ScepMessage::weakness() {
   if (!known) return "message digest " + name_of(algorithm_nid(digest));
   if (!signature_fits(algorithm_nid(signature), *known))
     return "message signature " + name_of(algorithm_nid(signature));
-  if (auto const weak = rsa_weakness(signer_->public_key())) return "signer: " + *weak;
+  if (auto const weak = rsa_weakness(signer.public_key())) return "signer: " + *weak;
   return std::nullopt;
 }
 
 std::optional<ScepProblem> ScepMessage::check() {
-  signer_ = embedded_signer(cms_.get(), signer_info_);
-  if (!signer_) return ScepProblem{ScepFault::forged, "the signer's certificate is not in the message"};
+  auto const signer = embedded_signer(cms_.get(), signer_info_);
+  if (!signer) return ScepProblem{ScepFault::forged, "the signer's certificate is not in the message"};
   try {
-    if (auto weak = weakness()) return ScepProblem{ScepFault::weak, *weak};
+    if (auto weak = weakness(*signer)) return ScepProblem{ScepFault::weak, *weak};
   } catch (Error const& error) {
     return ScepProblem{ScepFault::weak, error.what()};  // a key of a kind that OpenSSL does not know
   }
@@ -207,6 +207,7 @@ std::optional<ScepProblem> ScepMessage::check() {
       1) {
     return ScepProblem{ScepFault::forged, "outer signature: " + ossl::take_errors()};
   }
+  signer_ = signer;
   envelope_ = ossl::bio_bytes(out.get());
   int const cipher = content_cipher(envelope_);
   ossl::take_errors();
@@ -222,6 +223,7 @@ bool ScepMessage::is_for(std::vector<ScepRecipient> const& recipients) const {
 }
 
 std::variant<ScepContent, ScepProblem> ScepMessage::open(std::vector<ScepRecipient> const& recipients) const {
+  if (!signer_) throw Error(Fault::internal, "SCEP message: opened before it was checked");
   auto const cipher = cipher_of(content_cipher(envelope_));
   if (!cipher) return unreadable("no EnvelopedData inside");
   Envelope const envelope = read_envelope(envelope_, recipients);

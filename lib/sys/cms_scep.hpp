@@ -73,7 +73,7 @@ class ScepMessage {
  private:
   explicit ScepMessage(CMS_ContentInfo_st* owned);
   void read_attributes();
-  [[nodiscard]] std::optional<std::string> weakness();
+  [[nodiscard]] std::optional<std::string> weakness(Cert const& signer) const;
 
   std::shared_ptr<CMS_ContentInfo_st> cms_;
   CMS_SignerInfo_st* signer_info_ = nullptr;  // inside cms_
