@@ -258,6 +258,11 @@ bool bind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t enrollment_id
              {enrollment_id, id, enrollment_id}) == 1;
 }
 
+bool rebind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t from, std::int64_t to) {
+  return db.execute("UPDATE certificates_device SET enrollment_id = ? WHERE id = ? AND enrollment_id = ?",
+                    {to, id, from}) == 1;
+}
+
 void retire_others(sys::Db& db, std::int64_t enrollment_id, std::int64_t seen_id, sys::Time now) {
   db.execute(
       "UPDATE certificates_device SET status = 'retiring', retiring_at = ? "

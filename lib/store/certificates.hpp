@@ -123,6 +123,9 @@ bool mark_seen(sys::Db& db, std::int64_t id, sys::Time now);
 // False when it is bound to another enrolment.
 bool bind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t enrollment_id);
 
+// An embedded PKCS#12 identity that enrols again; false when it is not bound to `from`.
+bool rebind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t from, std::int64_t to);
+
 // At the first message with certificate `seen_id` of the enrolment: its other issued identities become
 // `retiring` if they were ever seen, and are revoked ("superseded") if they never were; pending ones of
 // renewals too.

@@ -1,0 +1,47 @@
+// Commands: stored once, delivered to many. The plist is sealed in domain message under a purpose that names
+// the command; a keyed hash tells whether a CommandUUID that comes again brings the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/command.hpp"
+#include "sys/mariadb.hpp"
+#include "sys/seal.hpp"
+#include "sys/time.hpp"
+
+namespace store {
+
+struct CommandRow {
+  std::int64_t id = 0;
+  std::string uuid = {};
+  std::string request_type = {};
+  bool rendered = false;
+  std::optional<std::string> renderer = {};
+  sys::Time created_at = {};
+  std::string created_by = {};
+};
+
+std::optional<CommandRow> find_command(sys::Db& db, std::string_view uuid);
+
+// Returns the id of the row, which may have been there already with the same bytes. Error{conflict} when it
+// has other bytes.
+std::int64_t keep_command(sys::Db& db, sys::SealKey const& message_key, proto::Command const& command,
+                          std::string_view plist, std::string_view created_by, sys::Time now);
+
+// The plist of a stored command as it was enqueued, byte for byte.
+std::string open_command(sys::SealKey const& message_key, std::string_view uuid, std::string_view sealed);
+std::optional<std::string> command_plist(sys::Db& db, sys::SealKey const& message_key, std::string_view uuid);
+
+struct CommandSummary {
+  CommandRow command;
+  std::int64_t outstanding = 0;  // deliveries in the queue
+  std::int64_t settled = 0;      // results
+};
+// Newest first.
+std::vector<CommandSummary> list_commands(sys::Db& db, std::int64_t below_id, std::int64_t limit);
+
+}  // namespace store

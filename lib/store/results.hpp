@@ -1,0 +1,42 @@
+// Results: the first final report of each delivery, sealed in domain message under a purpose that names
+// enrolment and command.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sys/mariadb.hpp"
+#include "sys/seal.hpp"
+#include "sys/time.hpp"
+
+namespace store {
+
+struct ResultRow {
+  std::int64_t enrollment_id = 0;
+  std::string external_id = {};
+  std::string command_uuid = {};
+  std::optional<std::string> request_type = {};  // none: the command was never queued for the enrolment
+  std::string status = {};
+  std::optional<std::string> body = {};  // sealed
+  std::optional<sys::Time> enqueued_at = {};
+  std::int64_t not_now_count = 0;
+  sys::Time received_at = {};
+};
+
+std::string seal_report(sys::SealKey const& message_key, std::int64_t enrollment_id, std::string_view uuid,
+                        std::string_view report);
+// The report as it came; nullopt when it was not kept.
+std::optional<std::string> open_report(sys::SealKey const& message_key, ResultRow const& row);
+
+// All of a command, in the order of arrival.
+std::vector<ResultRow> results_of_command(sys::Db& db, std::string_view uuid);
+// Without bodies, newest first.
+std::vector<ResultRow> list_results(sys::Db& db, std::string_view external_id, std::int64_t limit);
+
+// Whether the command was queued for the enrolment and is settled.
+bool is_settled(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id);
+
+}  // namespace store
