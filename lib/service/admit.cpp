@@ -1,0 +1,92 @@
+#include "service/identity.hpp"
+#include "store/devices.hpp"
+#include "store/events.hpp"
+#include "store/tickets.hpp"
+#include "sys/error.hpp"
+#include "sys/text.hpp"
+
+namespace service {
+
+namespace {
+
+store::Event event_of(std::string const& what, Presented const& presented, proto::Ids const& ids,
+                      std::string const& detail) {
+  store::Event event{what, "device"};
+  event.external_id = ids.external();
+  event.certificate_sha256 = presented.sha256;
+  event.detail = detail;
+  return event;
+}
+
+// The generation that took the place of the one that just spoke is frozen; told once.
+void freeze_successor(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                      store::Sender::DeviceChannel const& spoke) {
+  context.db.transaction([&] {
+    static_cast<void>(store::find_device(context.db, spoke.external_id, store::Lock::update));
+    auto const current = store::find_current(context.db, spoke.external_id);
+    if (!current || current->id == spoke.id || !store::set_frozen(context.db, current->id, true)) return;
+    auto event = event_of("identity.conflict", presented, ids,
+                          "the identity of generation " + std::to_string(spoke.generation) +
+                              " spoke; generation " + std::to_string(current->generation) +
+                              " is frozen until `pomona enrollment resolve` says which one to keep");
+    event.enrollment_id = current->id;
+    store::record_event(context.db, event, context.now);
+  });
+}
+
+}  // namespace
+
+void refuse(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+            store::Sender const& sender, Verdict const& verdict) {
+  if (verdict.freeze && sender.device) {
+    freeze_successor(context, presented, ids, *sender.device);
+  } else if (!verdict.event.empty()) {
+    auto event = event_of(verdict.event, presented, ids, verdict.reason);
+    if (sender.device) event.enrollment_id = sender.device->id;
+    if (sender.identity) event.ticket_id = sender.identity->ticket_id;
+    store::record_event(context.db, event, context.now);
+  }
+  throw sys::Error(sys::Fault::unauthenticated, "identity: " + verdict.reason);
+}
+
+Admission admit(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                AdmitOptions const& options) {
+  std::string const external = ids.external();
+  store::SenderQuery query{presented.sha256, external, options.with_next, false};
+  Admission admission;
+  Verdict verdict;
+  // A refusal is never decided on what another node may have changed already.
+  for (bool const synced : {false, true}) {
+    query.synced = synced;
+    admission.sender = store::find_sender(context.db, query);
+    verdict = judge_sender(admission.sender, presented, ids, context.config.identity_overlap, context.now);
+    if (verdict.ruling != Ruling::refuse) break;
+  }
+  if (verdict.checked_out && options.also_checked_out) {
+    verdict.ruling = Ruling::hold_back;
+  } else if (verdict.ruling == Ruling::refuse) {
+    refuse(context, presented, ids, admission.sender, verdict);
+  }
+  admission.ruling = verdict.ruling;
+  admission.reason = verdict.reason;
+  bool const current = admission.sender.device->state == store::EnrollmentState::current;
+  admission.first_sight = current && !admission.sender.identity->first_seen_at;
+  return admission;
+}
+
+void adopt_renewal(MdmContext& context, Admission const& admission, Presented const& presented) {
+  auto const& identity = *admission.sender.identity;
+  auto const& device = *admission.sender.device;
+  if (!admission.first_sight || !store::mark_seen(context.db, identity.id, context.now)) return;
+  if (identity.ticket_id) store::close_ticket(context.db, *identity.ticket_id);
+  store::retire_others(context.db, device.id, identity.id, context.now);
+  store::Event event{"enrollment.renewed", "device"};
+  event.external_id = device.external_id;
+  event.enrollment_id = device.id;
+  event.certificate_sha256 = presented.sha256;
+  event.ticket_id = identity.ticket_id;
+  event.detail = "a new identity was seen; the older one retires";
+  store::record_event(context.db, event, context.now);
+}
+
+}  // namespace service

@@ -1,0 +1,125 @@
+#include "service/identity.hpp"
+
+#include "sys/cms.hpp"
+#include "sys/error.hpp"
+#include "sys/text.hpp"
+#include "sys/x509.hpp"
+
+namespace service {
+
+namespace {
+
+using store::CertStatus;
+using store::EnrollmentState;
+using sys::Error;
+using sys::Fault;
+
+constexpr std::size_t kLongestCertificate = 32U << 10U;  // escaped PEM
+constexpr std::size_t kLongestSignature = 32U << 10U;    // base64
+constexpr sys::seconds kClockSkew{3600};
+
+Presented from_tls(std::string_view escaped) {
+  auto const pem = escaped.size() <= kLongestCertificate ? sys::percent_decode(escaped) : std::nullopt;
+  if (!pem) throw Error(Fault::bad_request, "identity: the certificate that nginx passed is not readable");
+  return {sys::Cert::from_pem(*pem).sha256(), proto::AuthKind::tls, std::nullopt};
+}
+
+Presented from_signature(std::string_view header, std::string_view body) {
+  auto const cms = header.size() <= kLongestSignature ? sys::unbase64(header) : std::nullopt;
+  if (!cms) throw Error(Fault::bad_request, "identity: Mdm-Signature is not base64 of at most 32 KiB");
+  auto const verified = sys::verify_detached(*cms, body);
+  return {verified.signer.sha256(), proto::AuthKind::signature, verified.signing_time};
+}
+
+Verdict refusal(std::string reason, std::string event = {}) {
+  Verdict verdict;
+  verdict.ruling = Ruling::refuse;
+  verdict.reason = std::move(reason);
+  verdict.event = std::move(event);
+  return verdict;
+}
+
+Verdict offence(std::string reason) { return refusal(std::move(reason), "identity.refused"); }
+
+Verdict hold_back(std::string reason) {
+  Verdict verdict;
+  verdict.ruling = Ruling::hold_back;
+  verdict.reason = std::move(reason);
+  return verdict;
+}
+
+Verdict judge_state(store::Sender::DeviceChannel const& device) {
+  Verdict verdict;
+  switch (device.state) {
+    case EnrollmentState::current:
+      return device.frozen ? hold_back("frozen until the identity conflict is resolved") : Verdict{};
+    case EnrollmentState::pending:
+      return hold_back("waits for approval");
+    case EnrollmentState::replaced:
+      verdict = refusal("identity of a generation that was replaced", "identity.conflict");
+      verdict.freeze = true;
+      return verdict;
+    case EnrollmentState::checked_out:
+      verdict = refusal("the enrolment was checked out");
+      verdict.checked_out = true;
+      return verdict;
+    case EnrollmentState::disabled:
+      return refusal("the enrolment is disabled");
+    case EnrollmentState::rejected:
+      return refusal("the enrolment was rejected");
+  }
+  return refusal("the enrolment is in no known state");
+}
+
+}  // namespace
+
+Presented present(Credentials const& credentials, std::string_view body) {
+  if (credentials.verify == "SUCCESS") return from_tls(credentials.certificate);
+  if (credentials.verify.starts_with("FAILED")) {
+    // The handshake proved the key, not who issued the certificate. An expired identity that we know would be
+    // let in here, for its renewal and nothing else.
+    throw Error(Fault::unauthenticated,
+                "identity: nginx did not accept the certificate: " + std::string(credentials.verify));
+  }
+  if (credentials.signature.empty())
+    throw Error(Fault::unauthenticated, "identity: neither a client certificate nor an Mdm-Signature");
+  return from_signature(credentials.signature, body);
+}
+
+bool may_be_handed_secrets(Presented const& presented, sys::Time now) noexcept {
+  if (!presented.signing_time) return true;
+  auto const skew =
+      now > *presented.signing_time ? now - *presented.signing_time : *presented.signing_time - now;
+  return skew <= kClockSkew;
+}
+
+Verdict judge_identity(store::Sender const& sender, sys::seconds overlap, sys::Time now) {
+  if (!sender.identity) return refusal("unknown certificate");
+  auto const& identity = *sender.identity;
+  if (identity.status == CertStatus::revoked) return offence("revoked certificate");
+  if (identity.status == CertStatus::pending) return refusal("certificate that was never handed out");
+  bool const over = identity.status == CertStatus::retired ||
+                    (identity.status == CertStatus::retiring && identity.retiring_at &&
+                     now > *identity.retiring_at + overlap);
+  if (over) return refusal("certificate that a renewal has replaced", "identity.conflict");
+  if (now < identity.not_before || now > identity.not_after)
+    return refusal("certificate outside of its dates");
+  if (identity.status == CertStatus::retiring) return hold_back("a newer certificate was seen");
+  return {};
+}
+
+Verdict judge_sender(store::Sender const& sender, Presented const& presented, proto::Ids const& ids,
+                     sys::seconds overlap, sys::Time now) {
+  Verdict verdict = judge_identity(sender, overlap, now);
+  if (verdict.ruling == Ruling::refuse) return verdict;
+  if (!sender.device) return offence("certificate that is bound to no enrolment; Authenticate comes first");
+  auto const& device = *sender.device;
+  if (device.external_id != ids.device || device.channel != ids.device_channel())
+    return offence("certificate of another enrolment");
+  if (device.auth == proto::AuthKind::tls && presented.proof != proto::AuthKind::tls)
+    return offence("Mdm-Signature in an enrolment that is identified by TLS");
+  Verdict const state = judge_state(device);
+  return state.ruling == Ruling::serve ? verdict : state;
+}
+
+}  // namespace service

@@ -1,0 +1,78 @@
+// Who is calling: what a request proves, and what the certificate may do.
+//
+// Trusts nginx for the outcome of the TLS handshake, where the gate let the request through. Only SUCCESS
+// counts; FAILED:* proves the key and nothing else, and is refused until there is a grace for expired
+// identities. Without a certificate an Mdm-Signature over the exact body counts, in enrolments of that kind
+// only. Sources: data-and-trust.md section 5, Apple's SignMessage.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "proto/checkin_ids.hpp"
+#include "service/mdm_context.hpp"
+#include "store/sender.hpp"
+#include "sys/time.hpp"
+
+namespace service {
+
+struct Presented {
+  std::string sha256;                            // of the certificate
+  proto::AuthKind proof = proto::AuthKind::tls;  // what proved its key
+  std::optional<sys::Time> signing_time = {};
+};
+
+// Throws Error{unauthenticated} or Error{bad_request} when nothing usable was presented.
+Presented present(Credentials const& credentials, std::string_view body);
+
+// A signature that says when it was made must say so truly where a command or a token is handed out: without
+// that, a recorded request fetches it again.
+bool may_be_handed_secrets(Presented const& presented, sys::Time now) noexcept;
+
+enum class Ruling {
+  serve,
+  hold_back,  // what it brings is taken in, nothing is handed out
+  refuse,
+};
+
+struct Verdict {
+  Ruling ruling = Ruling::serve;
+  std::string reason = {};   // of anything but serve: for log and event
+  std::string event = {};    // identity.refused, identity.conflict, or none
+  bool freeze = false;       // a replaced generation spoke: the one that took its place is frozen
+  bool checked_out = false;  // refused because it said good-bye itself
+};
+
+// The certificate alone: known, not revoked, within its dates.
+Verdict judge_identity(store::Sender const& sender, sys::seconds overlap, sys::Time now);
+// The certificate and what it is bound to, for every message but an Authenticate of an unbound one.
+Verdict judge_sender(store::Sender const& sender, Presented const& presented, proto::Ids const& ids,
+                     sys::seconds overlap, sys::Time now);
+
+struct Admission {
+  store::Sender sender;
+  Ruling ruling = Ruling::serve;
+  std::string reason = {};
+  bool first_sight = false;  // an identity issued to renew this enrolment speaks for the first time
+};
+
+struct AdmitOptions {
+  bool with_next = false;
+  bool also_checked_out = false;  // a repeated CheckOut is no offence
+};
+
+// Looks the sender up and judges it; before a refusal once more, behind all writes of other nodes. Records
+// the events of a refusal and throws Error{unauthenticated}. An admitted sender is bound: sender.device is
+// there.
+Admission admit(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                AdmitOptions const& options);
+
+// Records what a verdict demands and throws.
+[[noreturn]] void refuse(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                         store::Sender const& sender, Verdict const& verdict);
+
+// The renewal is complete: the ticket closes, the older identity retires, renewals never seen are revoked.
+// Nothing else changes. Inside a transaction; harmless when done already.
+void adopt_renewal(MdmContext& context, Admission const& admission, Presented const& presented);
+
+}  // namespace service
