@@ -1,6 +1,7 @@
 """SCEP against the real program: who gets a certificate, what stands in it, and that one ticket gives one."""
 import base64
 import datetime
+import plistlib
 import subprocess
 import sys
 import unittest
@@ -14,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
 import scep_client  # noqa: E402
-from scep_bench import ScepBench  # noqa: E402
+from scep_bench import BIN, ScepBench  # noqa: E402
 from scep_client import Client, cipher_of, csr, issued, openssl, pool_key, read_reply, self_signed  # noqa: E402
 
 PARALLEL = 50
@@ -78,6 +79,22 @@ class Enrolling(Scep):
                           "--cacert-enc", "ra2.crt", "--cacert-sig", "ca2.crt")
         self.assertNotEqual(run.returncode, 0)
         self.assertIn("badRequest", run.stderr)
+
+    def test_a_device_that_streams_ber_in_small_pieces_as_apples_do_gets_its_identity(self):
+        ticket, uuid = self.bench.ticket(), "11111111-1111-1111-1111-111111111111"
+        common = {"PayloadVersion": 1, "PayloadIdentifier": "test", "PayloadUUID": uuid}
+        scep = {"URL": self.bench.url, "Challenge": ticket.challenge, "Keysize": 2048, "Key Type": "RSA", "Key Usage": 5,
+                "Subject": [[["CN", "whatever"]]], "CAFingerprint": self.ca.fingerprint(hashes.SHA256())}
+        mdm = {"IdentityCertificateUUID": uuid, "Topic": "com.apple.mgmt.External.test", "AccessRights": 8191,
+               "ServerURL": f"https://127.0.0.1:{self.bench.port}/mdm"}
+        profile = self.bench.folder / "enroll.mobileconfig"
+        profile.write_bytes(plistlib.dumps(common | {"PayloadType": "Configuration", "PayloadUUID": uuid[:-1] + "3", "PayloadContent": [
+            common | {"PayloadType": "com.apple.security.scep", "PayloadContent": scep},
+            common | {"PayloadType": "com.apple.mdm", "PayloadUUID": uuid[:-1] + "2"} | mdm]}))
+        # It goes on to /mdm, where nobody listens: only its identity is of interest here.
+        run = self.run_in(str(BIN / "pomona-device"), "enroll", "--url", str(profile), "--state", "device", "--scep-segment", "100")
+        self.assertIn("identity issued by", run.stdout + run.stderr)
+        self.assertEqual(self.bench.certificates(ticket)[0]["status"], "issued")
 
     def test_ca_and_ra_are_for_what_they_are_for(self):
         usage = {}
