@@ -29,7 +29,16 @@ constexpr int kNotConfigured = 3;
 std::vector<Noun> nouns() {
   // clang-format off
   return {
-      config_noun(), secrets_noun(), db_noun(), ca_noun(), ticket_noun(), enrollment_noun(), command_noun(), push_cert_noun(), push_noun(), certs_noun(),
+      config_noun(),
+      secrets_noun(),
+      db_noun(),
+      ca_noun(),
+      ticket_noun(),
+      enrollment_noun(),
+      command_noun(),
+      push_cert_noun(),
+      push_noun(),
+      certs_noun(),
   };
   // clang-format on
 }
