@@ -74,8 +74,7 @@ def set_up_programs(layout):
         run(layout, "secrets", "init")
     program = layout.bin() / "pomona"
     once(layout, "migrate", services.program_stamp(layout, program).encode(), lambda: run(layout, "db", "migrate"))
-    if not run(layout, "ca", "list", "--pem").strip():
-        run(layout, "ca", "init")
+    run(layout, "ca", "init")  # changes nothing where there is one
     push = layout.push / "client.pem"
     once(layout, "push-cert", push.read_bytes(),
          lambda: run(layout, "push-cert", "import", push, layout.push / "client.key"))
