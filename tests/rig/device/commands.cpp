@@ -107,9 +107,10 @@ std::string body_for(const Options& options, Device& device) {
   if (!options.body.empty()) return read_file(options.body);
   Dict message = is_status(options.message) ? report(device, channel_of(options, device), options.message)
                                             : message_for(options, device);
-  if (!options.data.empty() && options.message != "SetBootstrapToken")
-    for (const Entry& entry : parse_plist_dict(read_file(options.data)).entries())
-      message.set(entry.key, entry.value);
+  if (!options.data.empty() && options.message != "SetBootstrapToken") {
+    const Dict data = parse_plist_dict(read_file(options.data));
+    for (const Entry& entry : data.entries()) message.set(entry.key, entry.value);
+  }
   for (const std::string& change : options.set) {
     const std::size_t equals = change.find('=');
     if (equals == std::string::npos) throw Error("--set wants KEY=VALUE, got '" + change + "'");
