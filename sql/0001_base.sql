@@ -406,7 +406,7 @@ BEGIN
   COMMIT;
   SELECT v_outcome, q.id, c.id, c.uuid, c.request_type, c.kind, c.body, c.renderer, c.parameters
     FROM (SELECT 1) one
-    LEFT JOIN queue q ON q.id = (SELECT n.id FROM queue n WHERE n.enrollment_id = p_enrollment AND n.state = 'queued'
+    LEFT JOIN queue q ON q.id = (SELECT n.id FROM queue n FORCE INDEX (next_command) WHERE n.enrollment_id = p_enrollment AND n.state = 'queued'
                                  ORDER BY n.priority, n.enqueued_at, n.id LIMIT 1)
     LEFT JOIN commands c ON c.id = q.command_id;
 END

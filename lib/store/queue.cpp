@@ -17,7 +17,8 @@ std::optional<NextCommand> read_next_command(sys::DbRow const& row, std::size_t 
 std::optional<NextCommand> next_command(sys::Db& db, std::int64_t enrollment_id) {
   auto const row = db.query_row(
       "SELECT q.id, c.id, c.uuid, c.request_type, c.kind, c.body, c.renderer, c.parameters "
-      "FROM queue q JOIN commands c ON c.id = q.command_id WHERE q.enrollment_id = ? AND q.state = 'queued' "
+      "FROM queue q FORCE INDEX (next_command) JOIN commands c ON c.id = q.command_id WHERE q.enrollment_id "
+      "= ? AND q.state = 'queued' "
       "ORDER BY q.priority, q.enqueued_at, q.id LIMIT 1",
       {enrollment_id});
   if (!row) return std::nullopt;

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 import urllib.parse
 import uuid
 from pathlib import Path
@@ -99,6 +100,7 @@ class Rig:
         self.conf.write_text("".join(f"{key} = {value}\n" for key, value in values.items()))
 
     def start(self, clock=0):
+        self.clock = clock
         self.log = open(self.folder / "mdm.log", "ab")
         environment = os.environ | {"POMONA_TEST_CLOCK": str(clock)}
         self.process = subprocess.Popen([BUILD / "bin/pomona-mdm", "--config", self.conf, "--socket", self.socket],
@@ -153,11 +155,12 @@ class Rig:
         names, values = ", ".join(columns), ", ".join(sql_text(value) for value in columns.values())
         return int(self.sql(f"INSERT INTO {table} ({names}) VALUES ({values}) RETURNING id"))
 
-    def ticket(self, purpose="enroll", topic=TOPIC, auth="tls", identity="scep", udid=None, serial=None, enrollment=None):
+    def ticket(self, purpose="enroll", topic=TOPIC, auth="tls", kind="scep", bind_udid=None, bind_serial=None,
+               enrollment=None):
         now = datetime.datetime.utcnow()
         return self.insert(
             "tickets", uuid=str(uuid.uuid4()).upper(), challenge_sha256=secrets.token_bytes(32), purpose=purpose,
-            auth=auth, identity=identity, topic=topic, bind_udid=udid, bind_serial=serial, enrollment_id=enrollment,
+            auth=auth, identity=kind, topic=topic, bind_udid=bind_udid, bind_serial=bind_serial, enrollment_id=enrollment,
             attempts_left=3, expires_at=sql_time(now + datetime.timedelta(days=7)), created_at=sql_time(now),
             created_by="test")
 
@@ -172,17 +175,24 @@ class Rig:
             enrollment_id=enrollment, created_at=sql_time(datetime.datetime.utcnow()),
             issued_at=sql_time(datetime.datetime.utcnow()))
 
-    def device(self, udid=None, serial=None, user_enrollment=False, kind="ec", days=365, topic=TOPIC, **ticket):
+    def device(self, udid=None, serial=None, user_enrollment=False, identity=None, days=365, topic=TOPIC, **ticket):
         """A ticket (bound as `ticket` says), and an identity that was issued under it."""
         number = self.ticket(topic=topic, **ticket)
-        identity = pki.issue(self.ca, "device", client=True, kind=kind, days=days)
+        identity = identity or pki.issue(self.ca, "device", client=True, days=days)
         row = self.certificate(identity, number)
         return Device(udid or str(uuid.uuid4()).upper(), identity, row, serial, ticket.get("auth", "tls"), topic,
                       secrets.token_bytes(32), str(uuid.uuid4()).upper(), user_enrollment, number)
 
+    def again(self, device, **ticket):
+        """The same device with a new identity under a new ticket: it enrols again."""
+        return self.device(device.udid, device.serial, device.user_enrollment, **ticket)
+
+    def enrollment_id(self, device):
+        return int(self.sql(f"SELECT id FROM enrollments WHERE current_id = {sql_text(device.udid)}"))
+
     def renewed(self, device):
         """The same device with a second identity, issued to renew the enrolment that is current."""
-        enrollment = int(self.sql(f"SELECT id FROM enrollments WHERE current_id = {sql_text(device.udid)}"))
+        enrollment = self.enrollment_id(device)
         number = self.ticket(purpose="renew", topic=device.topic, auth=device.auth, enrollment=enrollment)
         identity = pki.issue(self.ca, "device", client=True)
         return dataclasses.replace(device, identity=identity, number=number,
@@ -223,8 +233,8 @@ class Rig:
                 raise AssertionError(f"{response.status} {response.body!r}\n{self.log_text()[-2000:]}")
         return device
 
-    def enrolled(self, *arguments, **keys):
-        return self.enroll(self.device(*arguments, **keys))
+    def enrolled(self, *arguments, token_update=None, **keys):
+        return self.enroll(self.device(*arguments, **keys), **(token_update or {}))
 
     def idle(self, device, user=None, params=None):
         return self.send(device, {"Status": "Idle"} | device.ids(user), params=params)
@@ -252,6 +262,34 @@ class Rig:
 
     def count(self, table, where="TRUE"):
         return int(self.sql(f"SELECT COUNT(*) FROM {table} WHERE {where}"))
+
+
+class MdmTest(unittest.TestCase):
+    """A test class with one rig; its program must leave with 0 and without a word of the sanitizers."""
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.rig = Rig(**cls.settings)
+
+    @classmethod
+    def tearDownClass(cls):
+        code, text = cls.rig.stop(), cls.rig.log_text()
+        cls.rig.close()
+        assert code == 0 and "Sanitizer" not in text and "runtime error" not in text, text[-4000:]
+
+    def accepted(self, response):
+        self.assertEqual((response.status, response.body), (200, b""), self.rig.log_text()[-1000:])
+
+    def refused(self, response, reason=None):
+        """400 with the reason phrase; the reason itself is in the log only."""
+        self.assertEqual((response.status, response.body.strip()), (400, b"Bad Request"), self.rig.log_text()[-1000:])
+        if reason:
+            self.assertIn(reason, self.rig.log_text().splitlines()[-1])
+
+    def handed(self, response, command_uuid):
+        self.assertEqual(response.status, 200)
+        self.assertEqual((command_of(response) or (None,))[0], command_uuid)
 
 
 def command_of(response):
