@@ -79,6 +79,7 @@ int run_certs(Context& context) {
   auto const reports =
       service::report_certificates(context.db(), context.config(), context.has("all"), context.now());
   std::vector<CertificateBlock> blocks;
+  blocks.reserve(reports.size());
   for (auto const& report : reports) blocks.push_back(block_of(report));
   context.out().certificates(blocks,
                              "No certificates yet. `pomona ca init` makes the device CA, `pomona "

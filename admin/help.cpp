@@ -13,8 +13,10 @@ std::string two_columns(std::vector<std::pair<std::string, std::string>> const& 
   std::size_t width = 0;
   for (auto const& [head, text] : lines) width = std::max(width, head.size());
   std::string out;
-  for (auto const& [head, text] : lines)
-    out += "  " + head + std::string(width + 2 - head.size(), ' ') + text + '\n';
+  for (auto const& [head, text] : lines) {
+    out.append("  ").append(head).append(width + 2 - head.size(), ' ');
+    out.append(text).append("\n");
+  }
   return out;
 }
 
@@ -50,6 +52,7 @@ std::vector<sys::OptionSpec> global_options() {
 
 std::string general_help(std::vector<Noun> const& nouns) {
   std::vector<std::pair<std::string, std::string>> lines;
+  lines.reserve(nouns.size());
   for (auto const& noun : nouns) lines.emplace_back(noun.name, noun.summary);
   return "pomona: administers an Apple MDM server\n\nUsage: pomona NOUN VERB [OPTION...] [ARGUMENT...]\n\n"
          "Nouns\n" +
@@ -64,6 +67,7 @@ std::string general_help(std::vector<Noun> const& nouns) {
 std::string noun_help(Noun const& noun) {
   if (noun.verbs.size() == 1 && noun.verbs.front().name.empty()) return verb_help(noun, noun.verbs.front());
   std::vector<std::pair<std::string, std::string>> lines;
+  lines.reserve(noun.verbs.size());
   for (auto const& verb : noun.verbs)
     lines.emplace_back(verb.name + (verb.arguments.empty() ? "" : ' ' + verb.arguments), verb.summary);
   return "pomona " + noun.name + ": " + noun.summary + "\n\nVerbs\n" + two_columns(lines) + "\n`pomona " +

@@ -83,6 +83,7 @@ std::vector<std::string> command_words(std::vector<std::string> const& arguments
 template <typename Named>
 std::vector<std::string> names_of(std::vector<Named> const& all) {
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (auto const& one : all) names.push_back(one.name);
   return names;
 }

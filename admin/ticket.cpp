@@ -14,7 +14,7 @@ using store::Ticket;
 constexpr std::int64_t kMostUses = 100'000;
 
 std::optional<std::string> text_option(Context& context, std::string const& key) {
-  auto const given = context.options().find(key);
+  auto given = context.options().find(key);
   if (given && sys::trim(*given).empty()) context.usage("--" + key + ": an empty value binds nothing");
   return given;
 }

@@ -155,10 +155,11 @@ std::string profile_identifier(std::string_view server_url, std::string_view wha
   if (is_address(host)) {
     identifier = host;
   } else {
-    for (auto const label : sys::split(host, '.'))
-      identifier = std::string(label) + (identifier.empty() ? "" : "." + identifier);
+    auto labels = sys::split(host, '.');
+    std::reverse(labels.begin(), labels.end());
+    for (auto const label : labels) identifier.append(identifier.empty() ? "" : ".").append(label);
   }
-  return identifier + '.' + std::string(what);
+  return identifier.append(".").append(what);
 }
 
 std::vector<std::string> default_capabilities() {

@@ -33,7 +33,7 @@ proto::FrozenProfile frozen_values(Config const& config, store::Ticket const& ti
 // What the ticket was given before, or now for the first time. The caller holds the ticket's row.
 store::Profile settle_profile(sys::Db& db, Config const& config, store::Ticket const& ticket, sys::Time now) {
   if (auto known = store::find_profile_of_ticket(db, ticket.id)) return std::move(*known);
-  store::Profile const profile{0, ticket.id, sys::random_uuid(), frozen_values(config, ticket), now};
+  store::Profile profile{0, ticket.id, sys::random_uuid(), frozen_values(config, ticket), now};
   store::insert_profile(db, profile);
   store::record_event(db,
                       {.what = "profile.given",

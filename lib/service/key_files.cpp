@@ -88,7 +88,7 @@ sys::SecretBytes master_key(std::string const& folder, std::vector<KeyFile>& fil
   std::string const path = folder + "/master.key";
   if (!sys::file_exists(path)) {
     refuse_orphans(folder);
-    sys::SecretBytes const fresh(sys::random_bytes(kKeySize));
+    sys::SecretBytes fresh(sys::random_bytes(kKeySize));
     files.push_back(settle(path, kMasterMode, "", secret_text(fresh.view())));
     return fresh;
   }
