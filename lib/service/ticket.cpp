@@ -2,8 +2,8 @@
 
 #include "proto/ticket.hpp"
 #include "store/certificates.hpp"
+#include "store/enrollments.hpp"
 #include "store/events.hpp"
-#include "store/profiles.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
@@ -19,11 +19,16 @@ using sys::Fault;
 constexpr sys::seconds kOpenLifetime = std::chrono::hours(1);
 
 std::int64_t current_enrollment(sys::Db& db, std::string const& external_id) {
-  auto const found = store::current_device_channel(db, external_id);
-  if (found) return *found;
-  throw Error(Fault::not_found, "no device is enrolled under the id " + external_id +
-                                    "; `pomona enrollment list` shows those that are. A device that was "
-                                    "never enrolled is bound by --udid or --serial");
+  auto const found = store::find_current(db, external_id);
+  if (!found) {
+    throw Error(Fault::not_found, "no device is enrolled under the id " + external_id +
+                                      "; `pomona enrollment list` shows those that are. A device that was "
+                                      "never enrolled is bound by --udid or --serial");
+  }
+  if (found->parent_id)
+    throw Error(Fault::conflict,
+                external_id + " is a user channel; a ticket is for the device it belongs to");
+  return found->id;
 }
 
 void require_ca(sys::Db& db) {

@@ -61,11 +61,4 @@ std::optional<Profile> find_profile_of_ticket(sys::Db& db, std::int64_t ticket_i
   return read(db.query_row(std::string(kSelect) + "WHERE ticket_id = ?", {ticket_id}));
 }
 
-std::optional<std::int64_t> current_device_channel(sys::Db& db, std::string_view external_id) {
-  auto const row =
-      db.query_row("SELECT id FROM enrollments WHERE current_id = ? AND parent_id IS NULL", {external_id});
-  if (!row) return std::nullopt;
-  return row->integer(0);
-}
-
 }  // namespace store

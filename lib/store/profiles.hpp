@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "proto/profile.hpp"
 #include "sys/mariadb.hpp"
@@ -27,8 +26,5 @@ bool insert_profile(sys::Db& db, Profile const& profile);
 
 std::optional<Profile> find_profile(sys::Db& db, std::int64_t id);
 std::optional<Profile> find_profile_of_ticket(sys::Db& db, std::int64_t ticket_id);
-
-// The device channel that is enrolled under this id now; none for a user channel's id.
-std::optional<std::int64_t> current_device_channel(sys::Db& db, std::string_view external_id);
 
 }  // namespace store
