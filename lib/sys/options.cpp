@@ -87,7 +87,8 @@ void parse_file(OptionTable const& table, std::string const& path, ParsedOptions
       twice.append(key).append(" stands twice");
       throw Error(Fault::bad_request, twice);
     }
-    into.sources.emplace(key, path + ':' + std::to_string(number));
+    std::string source = path;
+    into.sources.emplace(key, source.append(":").append(std::to_string(number)));
   }
   into.values.insert(seen.begin(), seen.end());  // what is there already came from a stronger source
 }
