@@ -81,7 +81,10 @@ void parse_file(OptionTable const& table, std::string const& path, ParsedOptions
     std::string const key(trim(line.substr(0, equals)));
     bool const known = std::any_of(table.configuration.begin(), table.configuration.end(),
                                    [&](OptionSpec const& spec) { return spec.key == key; });
-    if (!known) throw Error(Fault::bad_request, where + "unknown key " + key);
+    if (!known) {
+      std::string unknown = where;
+      throw Error(Fault::bad_request, unknown.append("unknown key ").append(key));
+    }
     if (!seen.emplace(key, trim(line.substr(equals + 1))).second) {
       std::string twice = where;
       twice.append(key).append(" stands twice");
