@@ -34,14 +34,14 @@ class SecretsTests(unittest.TestCase):
         state = plistlib.loads((s.device_state("mac") / "state.plist").read_bytes())
         command = s.folder / "lock.plist"
         command.write_bytes(plistlib.dumps({"CommandUUID": "lock-1", "Command": {"RequestType": "DeviceLock", "PIN": PIN}}))
-        s.run("pomona", "command", "enqueue", state["UDID"], command)
+        s.run("pomona", "command", "enqueue", state["udid"], command)
         s.device("poll", "mac")
         s.curl("/enroll/" + "A" * 32)  # a ticket that does not exist is not repeated in a log either
         phone = plistlib.loads((s.device_state("phone") / "state.plist").read_bytes())
         secrets = {"ticket": ticket["url"].rsplit("/", 1)[1], "challenge": ticket["challenge"], "second ticket": mac["url"].rsplit("/", 1)[1],
-                   "bootstrap token": BOOTSTRAP, "PIN": PIN, "unlock token": phone["UnlockToken"],
+                   "bootstrap token": BOOTSTRAP, "PIN": PIN, "unlock token": phone["unlock_token"],
                    "unknown ticket": "A" * 32}
-        for name, path in (("device key", s.device_state("mac") / "key.pem"), ("push key", s.folder / "push/push.key")):
+        for name, path in (("device key", s.device_state("mac") / "key.pem"), ("push key", s.folder / "push/client.key")):
             if path.exists():
                 lines = path.read_text().splitlines()
                 secrets[name] = lines[len(lines) // 2]
@@ -54,7 +54,7 @@ class SecretsTests(unittest.TestCase):
                                    "--all-databases"], capture_output=True, check=True).stdout
             places = {"the dump": dump}
             for path in (s.folder / "logs").rglob("*"):
-                if path.is_file() and path.name not in {"apns.jsonl", Path(s.env["POMONA_APNS_LOG"]).name}:
+                if path.is_file() and path.name not in {Path(s.env["POMONA_APNS_LOG"]).name}:
                     places[path.name] = path.read_bytes()
             self.assertGreater(len(dump), 10_000)
             self.assertTrue(any(name.startswith("access") or b"/mdm" in text for name, text in places.items()), list(places))

@@ -72,14 +72,14 @@ class StrangersTests(unittest.TestCase):
         report = ids | {"Status": "Acknowledged", "CommandUUID": queued, "QueryResponses": {"DeviceName": "Stranger"}}
         for _ in range(2):  # the second time it has no further effect
             self.assertEqual(self.put("stranger", COMMAND, report), (200, b""))
-        shown = s.json("pomona", "command", "show", queued)["deliveries"]
+        shown = s.json("pomona", "command", "show", queued)["enrollments"]
         self.assertEqual([(d["id"], d["status"]) for d in shown], [(udid, "Acknowledged")])
 
     def test_another_device_s_certificate_and_no_certificate_get_400_never_401(self):
         s = self.stack
         for name in ("owner", "thief"):
             self.identity(name, s.json("pomona", "ticket", "new")["challenge"])
-            topic = s.json("pomona", "push-cert", "list")["certificates"][0]["topic"]
+            topic = s.json("pomona", "push-cert", "list")[0]["topic"]
             self.assertEqual(self.put(name, CHECK_IN, {"UDID": name.upper() + "-UDID", "MessageType": "Authenticate", "Topic": topic,
                                                        "SerialNumber": name.upper()})[0], 200)
         self.assertEqual(self.put("thief", COMMAND, {"UDID": "OWNER-UDID", "Status": "Idle"})[0], 400)
