@@ -49,34 +49,49 @@ void refuse(MdmContext& context, Presented const& presented, proto::Ids const& i
   throw sys::Error(sys::Fault::unauthenticated, "identity: " + verdict.reason);
 }
 
+void check_topic(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                 Admission const& admission, std::string const& topic) {
+  if (topic == admission.device.topic) return;
+  Verdict verdict;
+  verdict.ruling = Ruling::refuse;
+  verdict.reason = "a topic other than the enrolment's";
+  verdict.event = "identity.refused";
+  store::Sender sender;
+  sender.identity = admission.identity;
+  sender.device = admission.device;
+  refuse(context, presented, ids, sender, verdict);
+}
+
 Admission admit(MdmContext& context, Presented const& presented, proto::Ids const& ids,
                 AdmitOptions const& options) {
   std::string const external = ids.external();
   store::SenderQuery query{presented.sha256, external, options.with_next, false};
-  Admission admission;
+  store::Sender sender;
   Verdict verdict;
   // A refusal is never decided on what another node may have changed already.
   for (bool const synced : {false, true}) {
     query.synced = synced;
-    admission.sender = store::find_sender(context.db, query);
-    verdict = judge_sender(admission.sender, presented, ids, context.config.identity_overlap, context.now);
+    sender = store::find_sender(context.db, query);
+    verdict = judge_sender(sender, presented, ids, context.config.identity_overlap, context.now);
     if (verdict.ruling != Ruling::refuse) break;
   }
-  if (verdict.checked_out && options.also_checked_out) {
-    verdict.ruling = Ruling::hold_back;
-  } else if (verdict.ruling == Ruling::refuse) {
-    refuse(context, presented, ids, admission.sender, verdict);
-  }
+  if (verdict.checked_out && options.also_checked_out) verdict.ruling = Ruling::hold_back;
+  if (verdict.ruling == Ruling::refuse || !sender.identity || !sender.device)
+    refuse(context, presented, ids, sender, verdict);
+  Admission admission{*sender.identity, *sender.device};
+  admission.channel = sender.channel;
+  admission.not_now = sender.not_now;
+  admission.next = std::move(sender.next);
   admission.ruling = verdict.ruling;
   admission.reason = verdict.reason;
-  bool const current = admission.sender.device->state == store::EnrollmentState::current;
-  admission.first_sight = current && !admission.sender.identity->first_seen_at;
+  bool const current = admission.device.state == store::EnrollmentState::current;
+  admission.first_sight = current && !admission.identity.first_seen_at;
   return admission;
 }
 
 void adopt_renewal(MdmContext& context, Admission const& admission, Presented const& presented) {
-  auto const& identity = *admission.sender.identity;
-  auto const& device = *admission.sender.device;
+  auto const& identity = admission.identity;
+  auto const& device = admission.device;
   if (!admission.first_sight || !store::mark_seen(context.db, identity.id, context.now)) return;
   if (identity.ticket_id) store::close_ticket(context.db, *identity.ticket_id);
   store::retire_others(context.db, device.id, identity.id, context.now);

@@ -104,7 +104,7 @@ std::string enroll(Attempt const& attempt, store::Sender::Identity const& identi
     throw sys::Error(sys::Fault::unauthenticated, "identity: the id belongs to a device of another kind");
   Newcomer const facts = read_newcomer(attempt, identity, store::Lock::none);
   NewcomerDecision const decision = decide(attempt, facts);
-  if (decision.effect == NewcomerEffect::refuse)
+  if (decision.effect == NewcomerEffect::refuse || !facts.ticket)
     throw sys::Error(sys::Fault::unauthenticated, "identity: " + decision.reason);
   bool const at_once = decision.effect == NewcomerEffect::enroll;
   if (at_once) replace_standing(attempt, facts, device_id);
@@ -123,7 +123,7 @@ std::string enroll(Attempt const& attempt, store::Sender::Identity const& identi
 Verdict try_newcomer(Attempt const& attempt, store::Sender const& sender, std::string& outcome) {
   auto const& context = attempt.context;
   Verdict verdict = judge_identity(sender, context.config.identity_overlap, context.now);
-  if (verdict.ruling == Ruling::refuse) return verdict;
+  if (verdict.ruling == Ruling::refuse || !sender.identity) return verdict;
   return context.db.transaction([&] {
     auto const& identity = *sender.identity;
     NewcomerDecision const decision = decide(attempt, read_newcomer(attempt, identity, store::Lock::update));
@@ -143,14 +143,8 @@ Verdict try_newcomer(Attempt const& attempt, store::Sender const& sender, std::s
 void authenticate_bound(Attempt const& attempt) {
   auto& context = attempt.context;
   Admission const admission = admit(context, attempt.presented, attempt.ids, {});
-  auto const& device = *admission.sender.device;
-  if (device.topic != attempt.message.topic) {
-    Verdict verdict;
-    verdict.ruling = Ruling::refuse;
-    verdict.reason = "a topic other than the enrolment's";
-    verdict.event = "identity.refused";
-    refuse(context, attempt.presented, attempt.ids, admission.sender, verdict);
-  }
+  auto const& device = admission.device;
+  check_topic(context, attempt.presented, attempt.ids, admission, attempt.message.topic);
   context.trace.outcome = admission.first_sight ? "renewed" : "repeated";
   if (!admission.first_sight) return;
   context.db.transaction([&] {
@@ -163,8 +157,10 @@ void authenticate_bound(Attempt const& attempt) {
 
 // An embedded PKCS#12 identity stays the same when its profile is installed again.
 bool enrolls_again(Attempt const& attempt, store::Sender const& sender) {
-  if (!sender.device || !sender.identity->ticket_id || sender.device->token_update_tally == 0) return false;
-  if (sender.device->state != EnrollmentState::current || sender.device->external_id != attempt.ids.device)
+  if (!sender.identity || !sender.identity->ticket_id || !sender.device) return false;
+  auto const& device = *sender.device;
+  if (device.token_update_tally == 0 || device.state != EnrollmentState::current ||
+      device.external_id != attempt.ids.device)
     return false;
   auto const ticket = store::find_ticket(attempt.context.db, *sender.identity->ticket_id);
   return ticket && ticket->identity == store::TicketIdentity::pkcs12;

@@ -48,7 +48,7 @@ void device_channel_only(Message const& message) {
 
 // The device channel under its lock. It may have ended since it was admitted.
 Enrollment lock_device(Message const& message, Admission const& admission) {
-  auto row = store::find_enrollment(message.context.db, admission.sender.device->id, store::Lock::update);
+  auto row = store::find_enrollment(message.context.db, admission.device.id, store::Lock::update);
   bool const lives =
       row && (row->state == EnrollmentState::current || row->state == EnrollmentState::pending);
   if (!lives) throw Error(Fault::unauthenticated, "identity: the enrolment has just ended");
@@ -111,13 +111,7 @@ void apply_token_update(Message const& message, Admission const& admission,
 MdmAnswer token_update(Message const& message, proto::TokenUpdate const& update) {
   auto& context = message.context;
   Admission const admission = admit(context, message.presented, message.checkin.ids, {});
-  if (update.topic != admission.sender.device->topic) {
-    Verdict verdict;
-    verdict.ruling = Ruling::refuse;
-    verdict.reason = "a topic other than the enrolment's";
-    verdict.event = "identity.refused";
-    refuse(context, message.presented, message.checkin.ids, admission.sender, verdict);
-  }
+  check_topic(context, message.presented, message.checkin.ids, admission, update.topic);
   context.db.transaction([&] { apply_token_update(message, admission, update); });
   return {};
 }
@@ -126,7 +120,7 @@ MdmAnswer check_out(Message const& message) {
   auto& context = message.context;
   Admission const admission = admit(context, message.presented, message.checkin.ids, {false, true});
   context.trace.outcome = "repeated";
-  if (admission.sender.device->state == EnrollmentState::checked_out) return {};
+  if (admission.device.state == EnrollmentState::checked_out) return {};
   context.db.transaction([&] {
     Enrollment const device = lock_device(message, admission);
     adopt_renewal(context, admission, message.presented);
@@ -178,7 +172,7 @@ MdmAnswer get_bootstrap_token(Message const& message) {
   Admission const admission = admit(context, message.presented, message.checkin.ids, {});
   if (admission.first_sight)
     context.db.transaction([&] { adopt_renewal(context, admission, message.presented); });
-  auto const& device = *admission.sender.device;
+  auto const& device = admission.device;
   bool const served =
       admission.ruling == Ruling::serve && may_be_handed_secrets(message.presented, context.now);
   sys::SecretBytes token;

@@ -50,7 +50,11 @@ Verdict judge_sender(store::Sender const& sender, Presented const& presented, pr
                      sys::seconds overlap, sys::Time now);
 
 struct Admission {
-  store::Sender sender;
+  store::Sender::Identity identity;
+  store::Sender::DeviceChannel device;                    // what the identity is bound to
+  std::optional<store::Sender::ChannelRow> channel = {};  // who speaks; none: a user channel never heard of
+  bool not_now = false;
+  std::optional<store::NextCommand> next = {};  // with_next only
   Ruling ruling = Ruling::serve;
   std::string reason = {};
   bool first_sight = false;  // an identity issued to renew this enrolment speaks for the first time
@@ -62,14 +66,16 @@ struct AdmitOptions {
 };
 
 // Looks the sender up and judges it; before a refusal once more, behind all writes of other nodes. Records
-// the events of a refusal and throws Error{unauthenticated}. An admitted sender is bound: sender.device is
-// there.
+// the events of a refusal and throws Error{unauthenticated}.
 Admission admit(MdmContext& context, Presented const& presented, proto::Ids const& ids,
                 AdmitOptions const& options);
 
 // Records what a verdict demands and throws.
 [[noreturn]] void refuse(MdmContext& context, Presented const& presented, proto::Ids const& ids,
                          store::Sender const& sender, Verdict const& verdict);
+// The topic of a message against that of the enrolment that sends it; refuses.
+void check_topic(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                 Admission const& admission, std::string const& topic);
 
 // The renewal is complete: the ticket closes, the older identity retires, renewals never seen are revoked.
 // Nothing else changes. Inside a transaction; harmless when done already.

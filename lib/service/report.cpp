@@ -9,6 +9,7 @@
 #include "store/push.hpp"
 #include "store/results.hpp"
 #include "sys/error.hpp"
+#include "sys/text.hpp"
 
 namespace service {
 
@@ -36,51 +37,58 @@ char const* event_name(ReportStatus status) noexcept {
   }
 }
 
-bool seen_long_ago(MdmContext const& context, store::Sender::ChannelRow const& channel) {
-  return !channel.last_seen_at || context.now - *channel.last_seen_at >= context.config.last_seen_interval;
+// An admitted sender on a channel that is served.
+struct Session {
+  MdmContext& context;
+  Presented const& presented;
+  Admission const& admission;
+  store::Sender::ChannelRow const& channel;
+};
+
+bool seen_long_ago(Session const& session) {
+  auto const& last = session.channel.last_seen_at;
+  return !last || session.context.now - *last >= session.context.config.last_seen_interval;
 }
 
 // The body of the answer. Nothing for who is held back, has not sent its first TokenUpdate, or replays.
-MdmAnswer hand_out(MdmContext& context, Presented const& presented, Admission const& admission,
-                   std::optional<store::NextCommand> const& next) {
+MdmAnswer hand_out(Session const& session, std::optional<store::NextCommand> const& next) {
   if (!next) return {};
-  if (admission.ruling != Ruling::serve || admission.sender.channel->token_update_tally == 0) return {};
-  if (!may_be_handed_secrets(presented, context.now)) {
-    context.trace.outcome += ", signed at another time: no command";
+  if (session.admission.ruling != Ruling::serve || session.channel.token_update_tally == 0) return {};
+  auto& trace = session.context.trace;
+  if (!may_be_handed_secrets(session.presented, session.context.now)) {
+    trace.outcome += ", signed at another time: no command";
     return {};
   }
   if (next->rendered || !next->body) {
     throw sys::Error(sys::Fault::internal,
                      "command " + next->uuid + ": nothing renders " + next->renderer.value_or("it"));
   }
-  context.trace.handed_out = next->uuid;
-  return {false, store::open_command(context.keys.message, next->uuid, *next->body)};
+  trace.handed_out = next->uuid;
+  return {false, store::open_command(session.context.keys.message, next->uuid, *next->body)};
 }
 
-MdmAnswer idle(MdmContext& context, Presented const& presented, Admission& admission) {
-  auto& sender = admission.sender;
+MdmAnswer idle(Session const& session) {
+  auto& context = session.context;
+  auto const& admission = session.admission;
   bool const served = admission.ruling == Ruling::serve;
-  if (served && sender.not_now) {
-    store::reopen_not_now(context.db, sender.channel->id);
-    sender.next = store::next_command(context.db, sender.channel->id);
-  }
-  if (seen_long_ago(context, *sender.channel))
-    store::mark_enrollment_seen(context.db, sender.channel->id, context.now);
+  bool const new_session = served && admission.not_now;
+  if (new_session) store::reopen_not_now(context.db, session.channel.id);
+  if (seen_long_ago(session)) store::mark_enrollment_seen(context.db, session.channel.id, context.now);
   context.trace.outcome = served ? "idle" : "idle, " + admission.reason;
-  return hand_out(context, presented, admission, sender.next);
+  if (new_session) return hand_out(session, store::next_command(context.db, session.channel.id));
+  return hand_out(session, admission.next);
 }
 
 // Such a report names no delivery, so it settles none. The session ends here: the command that it may answer
 // would be handed out again at once, and so on for ever.
-MdmAnswer keep_nameless(MdmContext& context, Admission const& admission, Report const& report,
-                        std::string_view body) {
+MdmAnswer keep_nameless(Session const& session, Report const& report, std::string_view body) {
+  auto& context = session.context;
   context.trace.outcome = "no CommandUUID";
   context.db.transaction([&] {
-    store::put_message(context.db, context.keys.message, admission.sender.channel->id, "Report", body,
-                       context.now);
+    store::put_message(context.db, context.keys.message, session.channel.id, "Report", body, context.now);
     store::Event event{"command.unknown", "device"};
     event.external_id = report.ids.external();
-    event.enrollment_id = admission.sender.channel->id;
+    event.enrollment_id = session.channel.id;
     event.detail = std::string("a report without CommandUUID: ") + proto::status_name(report.status) + ' ' +
                    report.detail;
     store::record_event(context.db, event, context.now);
@@ -88,29 +96,22 @@ MdmAnswer keep_nameless(MdmContext& context, Admission const& admission, Report 
   return {};
 }
 
-MdmAnswer settle(MdmContext& context, Presented const& presented, Admission const& admission,
-                 Report const& report, std::string_view body) {
-  auto const& channel = *admission.sender.channel;
+MdmAnswer settle(Session const& session, Report const& report, std::string_view body) {
+  auto& context = session.context;
   store::SettleRequest request;
-  request.enrollment_id = channel.id;
+  request.enrollment_id = session.channel.id;
   request.uuid = report.command_uuid;
   request.status = proto::status_name(report.status);
   if (report.status != ReportStatus::oversized && body.size() <= kLargestKept)
-    request.body = store::seal_report(context.keys.message, channel.id, report.command_uuid, body);
+    request.body = store::seal_report(context.keys.message, session.channel.id, report.command_uuid, body);
   request.event = event_name(report.status);
   request.external_id = report.ids.external();
-  request.detail = report.detail;
-  request.touch = seen_long_ago(context, channel);
+  constexpr std::size_t kLongestDetail = 2000;  // as store::record_event
+  request.detail = proto::cut_text(sys::escape_controls(report.detail), kLongestDetail);
+  request.touch = seen_long_ago(session);
   auto const settled = store::settle_report(context.db, request, context.now);
   context.trace.outcome = settled.outcome;
-  return hand_out(context, presented, admission, settled.next);
-}
-
-// nullopt: this channel is served. Else why it only gets an empty answer.
-std::optional<std::string> nothing_for(Admission const& admission) {
-  if (admission.sender.device->state == EnrollmentState::pending) return admission.reason;
-  if (!admission.sender.channel) return "a user channel without TokenUpdate";
-  return std::nullopt;
+  return hand_out(session, settled.next);
 }
 
 }  // namespace
@@ -121,19 +122,20 @@ MdmAnswer handle_report(MdmContext& context, Presented const& presented, std::st
   context.trace.message = proto::status_name(report.status);
   context.trace.command_uuid = report.command_uuid;
   bool const is_idle = report.status == ReportStatus::idle;
-  Admission admission = admit(context, presented, report.ids, {is_idle, false});
+  Admission const admission = admit(context, presented, report.ids, {is_idle, false});
   if (admission.first_sight) context.db.transaction([&] { adopt_renewal(context, admission, presented); });
-  if (auto const why = nothing_for(admission)) {
-    context.trace.outcome = *why;
+  bool const waits = admission.device.state == EnrollmentState::pending;
+  if (waits || !admission.channel) {
+    context.trace.outcome = waits ? admission.reason : "a user channel without TokenUpdate";
     return {};
   }
-  auto const& channel = *admission.sender.channel;
-  if (channel.state != EnrollmentState::current)
+  Session const session{context, presented, admission, *admission.channel};
+  if (session.channel.state != EnrollmentState::current)
     throw sys::Error(sys::Fault::unauthenticated, "identity: the user channel was checked out");
-  if (channel.push_dead) store::revive_push(context.db, channel.id, context.now);
-  if (is_idle) return idle(context, presented, admission);
-  if (report.command_uuid.empty()) return keep_nameless(context, admission, report, body);
-  return settle(context, presented, admission, report, body);
+  if (session.channel.push_dead) store::revive_push(context.db, session.channel.id, context.now);
+  if (is_idle) return idle(session);
+  if (report.command_uuid.empty()) return keep_nameless(session, report, body);
+  return settle(session, report, body);
 }
 
 }  // namespace service

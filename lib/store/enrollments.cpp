@@ -163,7 +163,7 @@ std::vector<EnrollmentSummary> list_enrollments(sys::Db& db, EnrollmentFilter co
 std::int64_t next_generation(sys::Db& db, std::int64_t device_id) {
   auto const row = db.query_row(
       "SELECT COALESCE(MAX(generation), 0) + 1 FROM enrollments WHERE device_id = ?", {device_id});
-  return row->integer(0);
+  return row ? row->integer(0) : 1;
 }
 
 void close_enrollment(sys::Db& db, std::int64_t device_channel_id, EnrollmentState state, sys::Time now) {

@@ -79,6 +79,10 @@ class CommandChannel(mdm_rig.MdmTest):
             self.accepted(self.rig.report(device, command, status, ErrorChain=chain))
             self.assertEqual(self.status_of(command), [status])
         self.assertIn("MCMDMErrorDomain 12021: unknown", self.rig.events("command.error"))
+        command = self.rig.enqueue(device)
+        for text in ("\t" * 5000, "ä" * 5000):
+            chain = [{"ErrorCode": 1, "ErrorDomain": text, "USEnglishDescription": text}]
+            self.accepted(self.rig.report(device, command, "Error", ErrorChain=chain))
 
     def test_not_now_is_skipped_until_the_next_session(self):
         device = self.rig.enrolled()
