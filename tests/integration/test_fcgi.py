@@ -276,6 +276,7 @@ class Stopping(FcgiTest):
                 statuses.append(request(self.socket, "PUT", body=b"x" * 2000).status)
 
         servers = [self.start_passed(listener) for _ in range(2)]
+        self.addCleanup(stop.set)  # else a failure would leave them asking for ever
         askers = [self.pool.submit(ask) for _ in range(4)]
         for turn in range(6):
             seen = len(statuses)
@@ -293,7 +294,17 @@ class Stopping(FcgiTest):
         process = subprocess.Popen(["/bin/bash", "-c", script, "sh", str(listener.fileno()), PROGRAM],
                                    pass_fds=[listener.fileno()])
         self.addCleanup(self.finish, process)
+        wait_until(lambda: takes_sigterm(process.pid), "the server does not get ready")
         return process
+
+
+def takes_sigterm(pid):
+    """From now on SIGTERM is a request to stop. Its threads block it; the main thread does not while it waits for it."""
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        blocked = next(line for line in status.read_text().splitlines() if line.startswith("SigBlk:")).split()[1]
+        if int(blocked, 16) & (1 << (signal.SIGTERM - 1)):
+            return True
+    return False
 
 
 class Sockets(FcgiTest):
