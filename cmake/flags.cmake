@@ -6,6 +6,7 @@ if(POMONA_WERROR)
   target_compile_options(pomona_flags INTERFACE -Werror -Wno-error=maybe-uninitialized)
 endif()
 if(POMONA_SANITIZE)
+  target_compile_definitions(pomona_flags INTERFACE _GLIBCXX_ASSERTIONS)
   target_compile_options(pomona_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
                                                 -fno-omit-frame-pointer)
   target_link_options(pomona_flags INTERFACE -fsanitize=address,undefined)

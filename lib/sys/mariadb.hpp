@@ -112,7 +112,7 @@ class Db {
     } else {
       std::optional<Result> result;
       transact([&] { result.emplace(work()); });
-      return std::move(*result);  // NOLINT(bugprone-unchecked-optional-access): set when it returns
+      return std::move(*result);
     }
   }
   [[nodiscard]] bool in_transaction() const noexcept;
@@ -122,7 +122,7 @@ class Db {
   auto retry(Work&& work) -> std::invoke_result_t<Work&> {
     std::optional<std::invoke_result_t<Work&>> result;
     repeat([&] { result.emplace(work()); });
-    return std::move(*result);  // NOLINT(bugprone-unchecked-optional-access): set when it returns
+    return std::move(*result);
   }
 
   // Statements sent since the connection object was made: what a request costs.
