@@ -26,7 +26,7 @@ struct KindWords {
 
 constexpr std::array kKinds{
     KindWords{
-        "push", "Push certificate", "%n cannot be woken, so no command reaches them",
+        "push", "Push certificate", "%n cannot be woken: no command gets there",
         "renew it at identity.apple.com (Renew, not Create, same Apple ID), then `pomona push-cert import`"},
     KindWords{
         "ca", "Device CA", "no identity can be issued or renewed, and those of %n stop working",
@@ -34,7 +34,7 @@ constexpr std::array kKinds{
     KindWords{"ra", "SCEP certificate (RA)", "no device can be enrolled or get a new identity",
               "see `pomona ca show`; `pomona ca init` makes what is missing"},
     KindWords{
-        "https-ca", "HTTPS CA", "the server is trusted no longer by %n, which stop talking to it",
+        "https-ca", "HTTPS CA", "%n will lose trust in the server, and all contact with it",
         "make a new one, put it into https-ca-file beside the old one, and give it to the devices before "
         "the server's certificate is replaced"},
     KindWords{"identities", "Device identities", "a device whose identity has run out is refused",
