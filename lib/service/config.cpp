@@ -105,7 +105,8 @@ std::vector<sys::OptionSpec> config_options() {
       {"server-url", "URL under which devices reach this server; required", "URL", ""},
       {"scep-url", "URL that enrolment profiles name for SCEP; server-url + /scep where unset", "URL", ""},
       {"organization", "name shown on devices and in certificates", "NAME", "Pomona"},
-      {"database", "name of the database", "NAME", "pomona"},
+      // `scripts/stack env` prints POMONA_DATABASE for its users; another stack's must not become ours.
+      {"database", "name of the database (not read from the environment)", "NAME", "pomona", false},
       {"database-socket", "Unix socket of MariaDB", "PATH", "/run/mysqld/mysqld.sock"},
       {"database-user", "MariaDB user; the program's name where unset", "NAME", ""},
       {"database-password-file", "file with the password, %p = program; unix_socket login where unset",

@@ -57,6 +57,7 @@ void parse_command_line(OptionTable const& table, std::vector<std::string> const
 
 void parse_environment(OptionTable const& table, ParsedOptions& into) {
   for (auto const& spec : table.configuration) {
+    if (!spec.in_environment) continue;
     std::string name = table.environment_prefix + to_upper(spec.key);
     std::replace(name.begin(), name.end(), '-', '_');
     char const* value = std::getenv(name.c_str());

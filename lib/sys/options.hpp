@@ -15,10 +15,11 @@
 namespace sys {
 
 struct OptionSpec {
-  std::string key;          // "server-url"
-  std::string help;         // one line
-  std::string placeholder;  // "URL"; empty: a switch without value (command line only)
-  std::string fallback;     // default; empty: unset
+  std::string key;             // "server-url"
+  std::string help;            // one line
+  std::string placeholder;     // "URL"; empty: a switch without value (command line only)
+  std::string fallback;        // default; empty: unset
+  bool in_environment = true;  // false: the name means something else there
 };
 
 struct ParsedOptions {

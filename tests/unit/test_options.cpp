@@ -111,6 +111,17 @@ TEST_CASE("values that are not of their form are refused with the form") {
   CHECK_THROWS_AS(config_of({"--server-url", "http://mdm.example.org"}), sys::Error);
 }
 
+TEST_CASE("POMONA_DATABASE, which a stack prints for its users, is no configuration key") {
+  std::vector<std::string> const url{"--server-url", "https://mdm.example.org"};
+  setenv("POMONA_UT_DATABASE", "another", 1);
+  setenv("POMONA_UT_ORGANIZATION", "Somebody", 1);
+  auto const config = config_of(url);
+  unsetenv("POMONA_UT_DATABASE");
+  unsetenv("POMONA_UT_ORGANIZATION");
+  CHECK(config.database == "pomona");
+  CHECK(config.organization == "Somebody");
+}
+
 TEST_CASE("%p in the password file's name stands for the program") {
   auto const config = config_of({"--server-url", "https://x", "--database-password-file", "/run/%p/db-%p"});
   CHECK(config.database_password_file == "/run/pomona-mdm/db-pomona-mdm");
