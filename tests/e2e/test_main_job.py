@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/rig"))
 import stack  # noqa: E402
+from polling import poll  # noqa: E402
 
 
 def udid(s, name):
@@ -61,7 +62,7 @@ class MainJobTests(unittest.TestCase):
         before = len(self.stack.pushes())
         shown = self.stack.json("pomona", "push", "send", device)
         self.assertIn(device, json.dumps(shown))
-        stack.poll(lambda: len(self.stack.pushes()) > before)
+        poll(lambda: len(self.stack.pushes()) > before)
         self.wait("woken")
 
     def test_a_device_that_signs_its_messages_does_the_same(self):

@@ -10,7 +10,8 @@ from pathlib import Path
 from cryptography import x509
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
-from scep_bench import BIN, ScepBench, poll  # noqa: E402
+from polling import poll  # noqa: E402
+from scep_bench import BIN, ScepBench  # noqa: E402
 from scep_client import Client, csr, issued, openssl, pool_key  # noqa: E402
 
 

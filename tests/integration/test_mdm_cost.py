@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
 import mdm_rig  # noqa: E402
-from mdm_rig import command_of, poll  # noqa: E402
+from mdm_rig import command_of  # noqa: E402
+from polling import poll  # noqa: E402
 
 COUNTED = ["Questions", "Com_stmt_execute", "Com_stmt_prepare", "Com_insert", "Com_update", "Com_delete", "Handler_read_key",
            "Handler_read_next"]

@@ -7,7 +7,8 @@ import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
-from push_bench import PushCase, poll, token_of  # noqa: E402
+from polling import poll  # noqa: E402
+from push_bench import PushCase, token_of  # noqa: E402
 
 DAY = 86400
 

@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/rig"))
 import stack  # noqa: E402
+from polling import poll  # noqa: E402
 from pomona_stack import processes  # noqa: E402
 
 EVERYTHING = ["mariadb", "apns", "mdm-1", "mdm-2", "scep", "enroll", "nginx"]
@@ -52,7 +53,7 @@ class StackTest(unittest.TestCase):
     def test_sigterm_of_a_handler_ends_it_with_0(self):
         pid = self.stack.pid("enroll")
         os.kill(pid, signal.SIGTERM)
-        stack.poll(lambda: self.stack.pid("enroll") not in (None, pid))
+        poll(lambda: self.stack.pid("enroll") not in (None, pid))
         self.assertIn("enroll ended with 0 ", self.stack.log("supervisor"))
 
     def test_a_setting_is_taken_over_by_the_programs_and_kept(self):

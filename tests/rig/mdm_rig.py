@@ -298,12 +298,3 @@ def command_of(response):
         return None
     command = plistlib.loads(response.body)
     return command["CommandUUID"], command["Command"]["RequestType"]
-
-
-def poll(what, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"nothing after {seconds} s")
-        time.sleep(0.02)
-    return found

@@ -14,13 +14,13 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import mariadb  # noqa: E402
 import push_pki  # noqa: E402
+from polling import poll  # noqa: E402
 from ports import free_ports  # noqa: E402
 
 RIG = Path(__file__).resolve().parent
@@ -28,16 +28,6 @@ ROOT = RIG.parent.parent
 BIN = Path(os.environ.get("POMONA_BUILD", ROOT / "build/asan")) / "bin"
 STATE = ["due_at", "lease_owner", "lease_until", "attempts", "dead_since", "last_pushed_at", "last_status", "last_reason",
          "last_apns_id"]
-
-
-def poll(what, seconds=30, every=0.05):
-    """Calls `what` until it gives something true; returns that."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"nothing after {seconds} s")
-        time.sleep(every)
-    return found
 
 
 def token_of(udid):

@@ -16,7 +16,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -30,6 +29,7 @@ sys.path[:0] = [str(RIG), str(ROOT / "scripts")]
 import fcgi_client  # noqa: E402
 import mariadb  # noqa: E402
 import pki  # noqa: E402
+from polling import poll  # noqa: E402
 from pomona_stack import nginx  # noqa: E402
 from ports import free_ports  # noqa: E402
 
@@ -44,15 +44,6 @@ class Ticket:
     id: int
     uuid: str
     challenge: str
-
-
-def poll(what, seconds=30, every=0.02):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"nothing after {seconds} s")
-        time.sleep(every)
-    return found
 
 
 class ScepBench:

@@ -16,7 +16,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -26,18 +25,6 @@ from pomona_stack import database, processes  # noqa: E402
 BUILD = Path(os.environ.get("POMONA_BUILD", ROOT / "build/asan"))
 # Keys of simulated devices are slow to make; all tests share a pool.
 KEYS = ROOT / "build/device-keys"
-
-
-def poll(what, seconds=30, every=0.05):
-    """Calls `what` until it gives something true; returns that."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = what()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"nothing after {seconds} s")
-        time.sleep(every)
 
 
 class Stack:

@@ -1,10 +1,7 @@
 // Certification requests and SCEP messages, with keys and requests made by the openssl command.
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
 #include <catch2/catch.hpp>
 
+#include "folder.hpp"
 #include "sys/cms_scep.hpp"
 #include "sys/csr.hpp"
 #include "sys/error.hpp"
@@ -12,28 +9,6 @@
 #include "sys/text.hpp"
 
 namespace {
-
-class Folder {
- public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("pomona-" + sys::hex(sys::random_bytes(8)))) {
-    std::filesystem::create_directory(path_);
-  }
-  Folder(Folder const&) = delete;
-  Folder& operator=(Folder const&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  void put(std::string const& name, std::string const& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-  }
-  [[nodiscard]] std::string get(std::string const& name) const { return sys::read_file(path_ / name); }
-  [[nodiscard]] bool run(std::string const& command) const {
-    std::string const line = "cd '" + path_.string() + "' && " + command + " >log 2>&1";
-    return std::system(line.c_str()) == 0;  // NOLINT(cert-env33-c)
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 constexpr char const* kConfig =
     "[req]\nprompt=no\ndistinguished_name=n\nattributes=a\n[n]\nCN=dev "

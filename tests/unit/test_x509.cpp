@@ -1,11 +1,7 @@
 // Keys, certificates and CMS against the openssl command, which we did not write.
-#include <array>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-
 #include <catch2/catch.hpp>
 
+#include "folder.hpp"
 #include "sys/cms.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
@@ -15,29 +11,6 @@
 #include "sys/x509.hpp"
 
 namespace {
-
-class Folder {
- public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("pomona-" + sys::hex(sys::random_bytes(8)))) {
-    std::filesystem::create_directory(path_);
-  }
-  Folder(Folder const&) = delete;
-  Folder& operator=(Folder const&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  void put(std::string const& name, std::string const& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-  }
-  [[nodiscard]] std::string get(std::string const& name) const { return sys::read_file(path_ / name); }
-  // Runs a shell command in the folder: true when it exits 0.
-  [[nodiscard]] bool run(std::string const& command) const {
-    return std::system(("cd '" + path_.string() + "' && " + command + " >log 2>&1").c_str()) ==
-           0;  // NOLINT(cert-env33-c)
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 sys::Time const kNow = *sys::parse_iso_time("2027-01-01T00:00:00Z");
 
