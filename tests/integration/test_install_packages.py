@@ -67,6 +67,16 @@ class InstallPackages(unittest.TestCase):
         self.assertEqual(self.policy.read_text(), "#!/bin/sh\nexit 104\n")
         self.assertEqual((self.folder / "systemctl-called").read_text(), "disable --quiet nginx\n")
 
+    def test_certmonger_and_a_new_dbus_are_not_started_either_but_an_old_dbus_is_left_alone(self):
+        for missing, refused in ((["certmonger", "dbus"], True), (["certmonger"], False)):
+            self.assertEqual(self.run_it(missing, user=0).returncode, 0)
+            seen = self.folder / "policy-seen"
+            seen.chmod(0o755)
+            self.assertEqual(subprocess.run([seen, "certmonger", "start"]).returncode, 101)
+            self.assertEqual(subprocess.run([seen, "dbus", "force-reload"]).returncode, 101 if refused else 0)
+            self.assertEqual(subprocess.run([seen, "mariadb", "start"]).returncode, 0)
+        self.assertEqual((self.folder / "systemctl-called").read_text(), "disable --quiet certmonger\n" * 2)
+
     def test_the_policy_is_put_back_when_apt_fails(self):
         self.fake("apt-get", "exit 100")
         self.assertNotEqual(self.run_it(["nginx"], user=0).returncode, 0)
