@@ -21,6 +21,18 @@ std::string title(CertificateRow const& row) {
   return (row.kind == "ca" ? "Device CA " : "SCEP RA of ") + row.name.value_or("(no name)");
 }
 
+// Of its public key, and whether it serves SCEP by itself.
+struct KeyFacts {
+  std::string kind;
+  bool one_certificate = false;
+};
+
+KeyFacts key_facts(CertificateRow const& row) {
+  if (!row.der) return {"unknown"};
+  auto const cert = sys::Cert::from_der(*row.der);
+  return {cert.public_key().kind_name(), row.kind == "ca" && service::is_one_certificate(cert)};
+}
+
 std::string counts_text(store::IssuedCounts const& counts) {
   return std::to_string(counts.issued) + " in force, " + std::to_string(counts.retiring) + " retiring, " +
          std::to_string(counts.retired) + " retired, " + std::to_string(counts.revoked) + " revoked" +
@@ -29,9 +41,13 @@ std::string counts_text(store::IssuedCounts const& counts) {
 
 CertificateBlock block_of(Context& context, CertificateRow const& row) {
   CertificateBlock block{title(row), {}, row.not_before, row.not_after};
+  auto const key = key_facts(row);
   block.fields = {{"name", "", row.name},
                   {"kind", "", row.kind},
                   {"status", "Status", store::cert_status_name(row.status)},
+                  {"key", "Key", key.kind},
+                  {"one_certificate", "", key.one_certificate},
+                  {"", key.one_certificate ? "SCEP" : "", "signs and decrypts by itself, without an RA"},
                   {"subject", "Subject", row.subject},
                   {"issuer", "Issuer", row.issuer},
                   {"serial", "Serial Number", sys::hex(row.serial)},
@@ -61,7 +77,14 @@ int run_init(Context& context) {
   if (context.has("name")) wanted.name = context.option("name");
   wanted.organization = context.has("org") ? context.option("org") : context.config().organization;
   wanted.days = static_cast<int>(context.number("days", 1, 36500).value_or(wanted.days));
-  wanted.rsa_bits = static_cast<unsigned>(context.number("bits", 2048, 8192).value_or(wanted.rsa_bits));
+  if (context.has("key")) {
+    auto const kind = service::find_ca_key_kind(context.option("key"));
+    if (!kind)
+      context.usage("--key " + context.option("key") +
+                    ": one of rsa-2048, rsa-3072, rsa-4096, p-256 and p-384 is needed");
+    wanted.key = *kind;
+  }
+  wanted.one_certificate = context.has("one-certificate");
   auto const result = service::init_ca(context.db(), context.key("ca"), wanted, context.who(), context.now());
   auto const& ca = result.ca;
   context.out().value(Object{{"created", result.created},
@@ -83,6 +106,7 @@ int run_list(Context& context) {
   Table table{{{"name", "NAME"},
                {"kind", "KIND"},
                {"status", "STATUS"},
+               {"key", "KEY"},
                {"subject", "SUBJECT"},
                {"not_before", ""},
                {"not_after", "EXPIRY (UTC)"},
@@ -91,8 +115,9 @@ int run_list(Context& context) {
               {},
               "No device CA yet. `pomona ca init` makes one."};
   for (auto const& row : service::list_cas(context.db(), CertView::all, std::nullopt)) {
-    table.rows.push_back({row.name, row.kind, store::cert_status_name(row.status), row.subject,
-                          row.not_before, row.not_after, sys::hex(row.serial), fingerprint(row)});
+    table.rows.push_back({row.name, row.kind, store::cert_status_name(row.status), key_facts(row).kind,
+                          row.subject, row.not_before, row.not_after, sys::hex(row.serial),
+                          fingerprint(row)});
   }
   context.out().table(table);
   return 0;
@@ -125,11 +150,15 @@ Verb init_verb() {
       {{"name", "what it is called here and in URLs (device-ca)", "NAME", ""},
        {"org", "organization in the certificates (as configured)", "NAME", ""},
        {"days", "lifetime of the CA (3650)", "N", ""},
-       {"bits", "size of its RSA key (2048)", "N", ""}},
+       {"key", "its key: rsa-2048, rsa-3072, rsa-4096, p-256 or p-384 (rsa-2048)", "KIND", ""},
+       {"one-certificate", "let it serve SCEP by itself, without an RA; for clients that know no RA", "",
+        ""}},
       run_init,
       false,
       "Makes an issuing CA and an RA certificate with which SCEP signs and decrypts; both keys are sealed in "
-      "the\ndatabase under domain ca. Where there is an active CA nothing is changed."};
+      "the\ndatabase under domain ca. Where there is an active CA nothing is changed.\nThe RA's key is "
+      "always "
+      "rsa-2048: SCEP clients encrypt to it. --one-certificate needs an RSA key for the same reason."};
 }
 
 }  // namespace

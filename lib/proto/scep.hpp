@@ -55,6 +55,7 @@ std::string_view scep_capabilities() noexcept;
 
 // Compared as a whole string by Apple's client: never with parameters.
 inline constexpr char const* kScepCapsType = "text/plain";
+inline constexpr char const* kScepCaType = "application/x-x509-ca-cert";  // one certificate, DER
 inline constexpr char const* kScepCaRaType = "application/x-x509-ca-ra-cert";
 inline constexpr char const* kScepMessageType = "application/x-pki-message";
 

@@ -1,6 +1,7 @@
 #include "service/ca.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "store/events.hpp"
@@ -22,9 +23,28 @@ constexpr std::chrono::days kRaLifetime{730};
 constexpr std::chrono::minutes kBackdated{10};
 constexpr unsigned kRaBits = 2048;
 constexpr int kMostDays = 36500;
+constexpr unsigned kScepUsage = sys::kDigitalSignature | sys::kKeyEncipherment;
 
 // The purpose of the sealed key: bound to the certificate by its serial number.
 std::string key_purpose(CertificateRow const& row) { return row.kind + " key " + sys::hex(row.serial); }
+
+bool is_ec(CaKeyKind kind) { return kind == CaKeyKind::p_256 || kind == CaKeyKind::p_384; }
+
+sys::Key make_key(CaKeyKind kind) {
+  switch (kind) {
+    case CaKeyKind::rsa_3072:
+      return sys::Key::generate_rsa(3072);
+    case CaKeyKind::rsa_4096:
+      return sys::Key::generate_rsa(4096);
+    case CaKeyKind::p_256:
+      return sys::Key::generate_ec(sys::Curve::p256);
+    case CaKeyKind::p_384:
+      return sys::Key::generate_ec(sys::Curve::p384);
+    case CaKeyKind::rsa_2048:
+      break;
+  }
+  return sys::Key::generate_rsa(2048);
+}
 
 void check_wanted(NewCa const& wanted) {
   auto const fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
@@ -36,8 +56,13 @@ void check_wanted(NewCa const& wanted) {
   }
   if (wanted.days < 1 || wanted.days > kMostDays)
     throw Error(Fault::bad_request, "make CA: a lifetime of 1 to 36500 days is needed");
-  if (wanted.rsa_bits < 2048 || wanted.rsa_bits > 8192)
-    throw Error(Fault::bad_request, "make CA: an RSA key of 2048 to 8192 bits is needed");
+  if (wanted.one_certificate && is_ec(wanted.key)) {
+    throw Error(
+        Fault::bad_request,
+        "make CA: one certificate for everything needs an RSA key, because SCEP clients encrypt to it; "
+        "choose --key rsa-2048, rsa-3072 or rsa-4096, or leave out --one-certificate to have an EC CA "
+        "with an RSA certificate for SCEP beside it");
+  }
 }
 
 // X.520 allows 64 characters for CN and O; cut where a character begins.
@@ -65,7 +90,7 @@ struct Made {
 };
 
 Made make_ca(NewCa const& wanted, std::string const& role, sys::Time now) {
-  auto key = sys::Key::generate_rsa(wanted.rsa_bits);
+  auto key = make_key(wanted.key);
   sys::CertTemplate ca;
   ca.subject = subject(wanted.organization, role);
   ca.serial = sys::random_serial();
@@ -74,6 +99,7 @@ Made make_ca(NewCa const& wanted, std::string const& role, sys::Time now) {
   ca.ca = true;
   ca.path_length = 0;
   ca.key_usage = sys::kKeyCertSign | sys::kCrlSign;
+  if (wanted.one_certificate) ca.key_usage |= kScepUsage;
   return {sys::issue(ca, key, std::nullopt, key), key};
 }
 
@@ -84,7 +110,7 @@ Made make_ra(NewCa const& wanted, Made const& ca, sys::Time now) {
   ra.serial = sys::random_serial();
   ra.not_before = now - kBackdated;
   ra.not_after = std::min<sys::Time>(now + kRaLifetime, ca.cert.not_after());
-  ra.key_usage = sys::kDigitalSignature | sys::kKeyEncipherment;
+  ra.key_usage = kScepUsage;
   return {sys::issue(ra, key, ca.cert, ca.key), key};
 }
 
@@ -102,6 +128,17 @@ CertificateRow put(sys::Db& db, sys::SealKey const& domain, std::string const& k
 
 }  // namespace
 
+std::optional<CaKeyKind> find_ca_key_kind(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, CaKeyKind>, 5> kKinds{{{"rsa-2048", CaKeyKind::rsa_2048},
+                                                                          {"rsa-3072", CaKeyKind::rsa_3072},
+                                                                          {"rsa-4096", CaKeyKind::rsa_4096},
+                                                                          {"p-256", CaKeyKind::p_256},
+                                                                          {"p-384", CaKeyKind::p_384}}};
+  for (auto const& [word, kind] : kKinds)
+    if (word == name) return kind;
+  return std::nullopt;
+}
+
 CaInit init_ca(sys::Db& db, sys::SealKey const& ca_domain, NewCa const& wanted, std::string const& who,
                sys::Time now) {
   check_wanted(wanted);
@@ -111,12 +148,13 @@ CaInit init_ca(sys::Db& db, sys::SealKey const& ca_domain, NewCa const& wanted, 
   if (!store::list_certificates(db, CertView::all, {.kind = "ca", .name = wanted.name, .limit = 1}).empty())
     throw Error(Fault::conflict, "make CA: there is a CA named " + wanted.name + "; choose another --name");
   Made const ca = make_ca(wanted, role_of_next(db), now);
-  Made const ra = make_ra(wanted, ca, now);
+  std::optional<Made> ra;
+  if (!wanted.one_certificate) ra = make_ra(wanted, ca, now);
   lease.renew();  // large keys take their time
   return db.transaction([&]() -> CaInit {
     if (auto active = store::active_ca(db, CertView::all)) return {false, *active};
     auto const row = put(db, ca_domain, "ca", wanted.name, ca, std::nullopt, now);
-    put(db, ca_domain, "ra", wanted.name, ra, row.id, now);
+    if (ra) put(db, ca_domain, "ra", wanted.name, *ra, row.id, now);
     store::record_event(
         db, {.what = "ca.created", .who = who, .certificate_sha256 = row.sha256, .detail = row.subject}, now);
     return {true, row};
@@ -139,6 +177,10 @@ std::vector<CertificateRow> list_cas(sys::Db& db, CertView view, std::optional<s
   if (name && all.empty())
     throw Error(Fault::not_found, "no CA is named " + sys::escape_controls(*name) + "; see `pomona ca list`");
   return all;
+}
+
+bool is_one_certificate(sys::Cert const& ca) {
+  return ca.public_key().is_rsa() && (ca.key_usage() & kScepUsage) == kScepUsage;
 }
 
 CaKey load_ca_key(sys::Db& db, sys::SealKey const& ca_domain, CertificateRow const& row) {

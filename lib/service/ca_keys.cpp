@@ -28,10 +28,11 @@ CaKeys::Active const& CaKeys::look(sys::Db& db, sys::Time now) {
   auto const ca = store::active_ca(db, store::CertView::ca);
   if (!ca) no_ca();
   auto const ra = store::active_ra(db, ca->id, store::CertView::ca);
-  if (!ra) no_ca();
+  if (!ra && !(ca->der && is_one_certificate(sys::Cert::from_der(*ca->der)))) no_ca();
   looked_at_ = now;
-  if (active_ && active_->ca.id == ca->id && active_->ra.id == ra->id) return *active_;
-  return active_.emplace(Active{load_ca_key(db, domain_, *ca), load_ca_key(db, domain_, *ra)});
+  if (active_ && active_->ca.id == ca->id && active_->ra.id == (ra ? ra->id : ca->id)) return *active_;
+  auto const ca_key = load_ca_key(db, domain_, *ca);
+  return active_.emplace(Active{ca_key, ra ? load_ca_key(db, domain_, *ra) : ca_key});
 }
 
 CaKey const& CaKeys::issuer(sys::Db& db, std::int64_t ca_id) {

@@ -15,7 +15,8 @@ class CaKeys {
 
   struct Active {
     CaKey ca;
-    CaKey ra;
+    CaKey ra;  // what SCEP signs and decrypts with: the CA itself where it is a one-certificate CA
+    [[nodiscard]] bool one_certificate() const noexcept { return ra.id == ca.id; }
   };
   // Error{unavailable} when there is no CA yet. The reference is good until the next call.
   Active const& active(sys::Db& db, sys::Time now);

@@ -32,7 +32,9 @@ struct Asked {
 };
 
 std::vector<sys::ScepRecipient> recipients(CaKeys::Active const& active) {
-  return {{active.ra.cert, active.ra.key}, {active.ca.cert, active.ca.key}};
+  std::vector<sys::ScepRecipient> ours{{active.ra.cert, active.ra.key}};
+  if (!active.one_certificate() && active.ca.key.is_rsa()) ours.push_back({active.ca.cert, active.ca.key});
+  return ours;
 }
 
 Refusal refusal_of(sys::ScepProblem const& problem) {
@@ -131,6 +133,7 @@ ScepAnswer answer_scep(sys::Db& db, Config const& config, CaKeys& keys, proto::S
       return {proto::kScepCapsType, std::string(proto::scep_capabilities()), "caps"};
     case proto::ScepOperation::get_ca_cert: {
       auto const& active = keys.active(db, now);
+      if (active.one_certificate()) return {proto::kScepCaType, active.ca.cert.der(), "cacert"};
       return {proto::kScepCaRaType, sys::certs_only({active.ra.cert, active.ca.cert}), "cacert"};
     }
     case proto::ScepOperation::pki_operation:

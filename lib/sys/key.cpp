@@ -1,5 +1,6 @@
 #include "sys/key.hpp"
 
+#include <array>
 #include <cstring>
 
 #include <openssl/bn.h>
@@ -7,6 +8,7 @@
 #include <openssl/decoder.h>
 #include <openssl/ec.h>
 #include <openssl/encoder.h>
+#include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
@@ -52,8 +54,8 @@ Key Key::generate_rsa(unsigned bits) {
   return Key(key.release());
 }
 
-Key Key::generate_ec() {
-  ossl::KeyPtr key(EVP_EC_gen("P-256"));
+Key Key::generate_ec(Curve curve) {
+  ossl::KeyPtr key(EVP_EC_gen(curve == Curve::p384 ? "P-384" : "P-256"));
   if (!key) ossl::fail(Fault::internal, "generate EC key");
   return Key(key.release());
 }
@@ -103,6 +105,20 @@ bool Key::is_rsa() const { return EVP_PKEY_get_base_id(raw()) == EVP_PKEY_RSA; }
 bool Key::is_ec() const { return EVP_PKEY_get_base_id(raw()) == EVP_PKEY_EC; }
 unsigned Key::bits() const { return static_cast<unsigned>(EVP_PKEY_get_bits(raw())); }
 
+std::string Key::kind_name() const {
+  if (is_rsa()) return "rsa-" + std::to_string(bits());
+  std::array<char, 64> group{};
+  std::size_t length = 0;
+  if (is_ec() && EVP_PKEY_get_group_name(raw(), group.data(), group.size(), &length) == 1) {
+    std::string_view const name(group.data(), length);
+    if (name == SN_X9_62_prime256v1) return "p-256";
+    if (name == SN_secp384r1) return "p-384";
+    return std::string(name);
+  }
+  char const* name = EVP_PKEY_get0_type_name(raw());
+  return name == nullptr ? "unknown" : name;
+}
+
 std::optional<std::uint64_t> Key::rsa_exponent() const {
   BIGNUM* exponent = nullptr;
   if (!is_rsa() || EVP_PKEY_get_bn_param(raw(), OSSL_PKEY_PARAM_RSA_E, &exponent) != 1) return std::nullopt;
@@ -113,30 +129,28 @@ std::optional<std::uint64_t> Key::rsa_exponent() const {
 
 bool Key::same_public_key(Key const& other) const { return EVP_PKEY_eq(raw(), other.raw()) == 1; }
 
-std::string Key::sign_sha256(std::string_view bytes) const {
+int Key::certificate_algorithm() const {
+  constexpr unsigned kBitsOfP256 = 256;
+  if (!is_ec()) return NID_sha256WithRSAEncryption;
+  return bits() > kBitsOfP256 ? NID_ecdsa_with_SHA384 : NID_ecdsa_with_SHA256;
+}
+
+std::string Key::sign_certificate(std::string_view tbs) const {
+  bool const longer = certificate_algorithm() == NID_ecdsa_with_SHA384;
   ossl::MdCtx const context(EVP_MD_CTX_new());
   std::size_t length = 0;
-  if (!context || EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, raw()) != 1 ||
-      EVP_DigestSign(context.get(), nullptr, &length, ossl::data(bytes), bytes.size()) != 1) {
+  if (!context ||
+      EVP_DigestSignInit(context.get(), nullptr, longer ? EVP_sha384() : EVP_sha256(), nullptr, raw()) != 1 ||
+      EVP_DigestSign(context.get(), nullptr, &length, ossl::data(tbs), tbs.size()) != 1) {
     ossl::fail(Fault::internal, "sign");
   }
   std::string signature(length, '\0');
   if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
-                     ossl::data(bytes), bytes.size()) != 1) {
+                     ossl::data(tbs), tbs.size()) != 1) {
     ossl::fail(Fault::internal, "sign");
   }
   signature.resize(length);
   return signature;
-}
-
-bool Key::verify_sha256(std::string_view bytes, std::string_view signature) const {
-  ossl::MdCtx const context(EVP_MD_CTX_new());
-  bool const good = context &&
-                    EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, raw()) == 1 &&
-                    EVP_DigestVerify(context.get(), ossl::data(signature), signature.size(),
-                                     ossl::data(bytes), bytes.size()) == 1;
-  if (!good) ossl::take_errors();
-  return good;
 }
 
 }  // namespace sys

@@ -94,7 +94,8 @@ struct CertTemplate {
 std::string build_tbs(CertTemplate const& wanted, Key const& subject_key, std::optional<Cert> const& issuer,
                       Key const& issuer_key);
 
-// Signs such bytes (SHA-256) and returns the certificate. With an RSA key the result is the same every time.
+// Signs such bytes with the key that build_tbs was given as issuer's (Key::certificate_algorithm) and returns
+// the certificate. With an RSA key the result is the same every time, with an EC key it is not.
 Cert sign_tbs(std::string_view tbs, Key const& issuer_key);
 
 Cert issue(CertTemplate const& wanted, Key const& subject_key, std::optional<Cert> const& issuer,

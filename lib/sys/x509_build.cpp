@@ -146,14 +146,17 @@ std::string der(char tag, std::string_view content) {
   return out;
 }
 
-// AlgorithmIdentifier of the signature; it must be the same inside and outside the TBS.
+// The AlgorithmIdentifier of the signature; it must be the same inside and outside the TBS.
+void set_algorithm(X509_ALGOR* algorithm, Key const& key) {
+  check(X509_ALGOR_set0(algorithm, OBJ_nid2obj(key.certificate_algorithm()),
+                        key.is_rsa() ? V_ASN1_NULL : V_ASN1_UNDEF, nullptr),
+        "algorithm");
+}
+
 std::string algorithm_of(Key const& key) {
-  int const nid = key.is_rsa() ? NID_sha256WithRSAEncryption : NID_ecdsa_with_SHA256;
   ossl::Handle<X509_ALGOR, X509_ALGOR_free> const algorithm(X509_ALGOR_new());
   check(algorithm ? 1 : 0, "algorithm");
-  check(
-      X509_ALGOR_set0(algorithm.get(), OBJ_nid2obj(nid), key.is_rsa() ? V_ASN1_NULL : V_ASN1_UNDEF, nullptr),
-      "algorithm");
+  set_algorithm(algorithm.get(), key);
   return ossl::to_der<X509_ALGOR>(algorithm.get(), i2d_X509_ALGOR);
 }
 
@@ -176,10 +179,7 @@ std::string build_tbs(CertTemplate const& wanted, Key const& subject_key, std::o
   check(X509_set_pubkey(cert.get(), subject_key.raw()), "public key");
   add_extensions(cert.get(), wanted, subject_key, issuer_key_id(issuer, issuer_key));
   // The algorithm inside the TBS: set through the certificate's own field, which X509_sign would do too.
-  auto* inner = const_cast<X509_ALGOR*>(X509_get0_tbs_sigalg(cert.get()));
-  int const nid = issuer_key.is_rsa() ? NID_sha256WithRSAEncryption : NID_ecdsa_with_SHA256;
-  check(X509_ALGOR_set0(inner, OBJ_nid2obj(nid), issuer_key.is_rsa() ? V_ASN1_NULL : V_ASN1_UNDEF, nullptr),
-        "algorithm");
+  set_algorithm(const_cast<X509_ALGOR*>(X509_get0_tbs_sigalg(cert.get())), issuer_key);
   unsigned char* bytes = nullptr;
   int const length = i2d_re_X509_tbs(cert.get(), &bytes);
   if (length <= 0) ossl::fail(Fault::internal, "build certificate: encode");
@@ -191,7 +191,7 @@ std::string build_tbs(CertTemplate const& wanted, Key const& subject_key, std::o
 Cert sign_tbs(std::string_view tbs, Key const& issuer_key) {
   constexpr char kSequence = 0x30;
   constexpr char kBitString = 0x03;
-  std::string const signature = issuer_key.sign_sha256(tbs);
+  std::string const signature = issuer_key.sign_certificate(tbs);
   std::string const bits = std::string(1, '\0') + signature;  // no unused bits
   return Cert::from_der(der(kSequence, std::string(tbs) + algorithm_of(issuer_key) + der(kBitString, bits)));
 }

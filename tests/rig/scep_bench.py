@@ -1,6 +1,6 @@
 """What the tests of SCEP share: a migrated scratch MariaDB, key files, a CA, and pomona-scep behind the project's nginx files.
 
-    with ScepBench() as bench:
+    with ScepBench(ca_options=["--key", "p-256"]) as bench:
         bench.url                             plain HTTP, through nginx
         bench.post(message), bench.get(...)   without nginx, straight to the program's socket
         ticket = bench.ticket(days=1)         a ticket by SQL: .id, .uuid, .challenge
@@ -21,6 +21,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 RIG = Path(__file__).resolve().parent
@@ -47,7 +48,7 @@ class Ticket:
 
 
 class ScepBench:
-    def __init__(self, settings=None, ca=True):
+    def __init__(self, settings=None, ca=True, ca_options=()):
         self.holder = tempfile.TemporaryDirectory(prefix="pomona-scep-")
         self.folder = Path(self.holder.name)
         self.socket = self.folder / "scep.sock"
@@ -58,7 +59,7 @@ class ScepBench:
             self.checked("db", "migrate")
             self.ca_pem = self.folder / "ca.pem"
             if ca:
-                self.make_ca()
+                self.make_ca(*ca_options)
             self.start()
             if ca:
                 self.start_nginx()
@@ -66,8 +67,8 @@ class ScepBench:
             self.close()
             raise
 
-    def make_ca(self):
-        self.checked("ca", "init")
+    def make_ca(self, *options):
+        self.checked("ca", "init", *options)
         self.ca_pem.write_text(self.checked("ca", "list", "--pem"))
 
     def write_files(self, settings):
@@ -88,8 +89,11 @@ class ScepBench:
         fcgi_client.wait_for_socket(self.socket, self.process)
 
     def ra_and_ca(self):
-        """The certificates of GetCACert, in its order."""
-        return pkcs7.load_der_pkcs7_certificates(self.get("operation=GetCACert").body)
+        """The certificates of GetCACert, in its order; twice the same one where the CA does without an RA."""
+        answer = self.get("operation=GetCACert")
+        if answer.headers["content-type"] == "application/x-x509-ca-cert":
+            return [x509.load_der_x509_certificate(answer.body)] * 2
+        return pkcs7.load_der_pkcs7_certificates(answer.body)
 
     def end(self):
         """Returns the exit code."""

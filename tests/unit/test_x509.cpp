@@ -54,7 +54,8 @@ Pair make_pair(sys::Key const& ca_key) {
 }  // namespace
 
 TEST_CASE("openssl verify -x509_strict accepts the certificates we build, for RSA and EC issuers") {
-  for (auto const& ca_key : {sys::Key::generate_rsa(2048), sys::Key::generate_ec()}) {
+  for (auto const& ca_key : {sys::Key::generate_rsa(2048), sys::Key::generate_ec(sys::Curve::p256),
+                             sys::Key::generate_ec(sys::Curve::p384)}) {
     auto const made = make_pair(ca_key);
     Folder const folder;
     folder.put("ca.pem", made.ca.pem());
@@ -68,6 +69,9 @@ TEST_CASE("openssl verify -x509_strict accepts the certificates we build, for RS
     CHECK(made.leaf.signed_by(made.ca));
     CHECK_FALSE(made.ca.signed_by(made.leaf));
     CHECK(made.ca.self_signed());
+    REQUIRE(folder.run("openssl x509 -in leaf.pem -noout -text"));
+    std::string const digest = ca_key.kind_name() == "p-384" ? "SHA384" : "256";
+    CHECK(folder.get("log").find(digest) != std::string::npos);
     CHECK_FALSE(made.leaf.self_signed());
   }
 }
