@@ -153,6 +153,12 @@ class Requests(FcgiTest):
         self.assertNotIn("s3cret", response.text)
         self.assertNotIn("s3cret", self.log.read_text())
 
+    def test_a_refused_sender_cannot_forge_a_line_of_the_log(self):
+        self.start("--gate", "s3cret")
+        request(self.socket, "GET\nevent=forged status=200", params={"REMOTE_ADDR": "a\r\nevent=forged \x1b[2J"})
+        self.assertEqual([line.split()[0] for line in self.log.read_text().splitlines() if "event=" in line], ["event=request"])
+        self.assertNotIn("\x1b", self.log.read_text())
+
     def test_a_proxy_header_of_the_client_is_dropped(self):
         self.start()
         response = request(self.socket, params={"HTTP_PROXY": "http://evil", "HTTP_ACCEPT": "*/*"})

@@ -124,6 +124,8 @@ TEST_CASE("Binary property lists never reach libplist") {
 
 TEST_CASE("What could hide a tag from the gate is refused") {
   CHECK(why("<dict><!-- <array> --></dict>") != "accepted");
+  CHECK(why("<array><!-- x --><true/></array>") != "accepted");
+  CHECK(why("<array><?x?><true/></array>") != "accepted");
   CHECK(why("<string><![CDATA[<array>]]></string>") != "accepted");
   CHECK(why("<array><?x <array> ?></array>") != "accepted");
   CHECK(refusal("<!-- x -->" + in_plist("<true/>")) != "accepted");
