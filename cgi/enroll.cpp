@@ -12,19 +12,13 @@
 #include <memory>
 
 #include "service/program.hpp"
-#include "sys/file.hpp"
 
 namespace {
 
 using service::Config;
 
 int serve(Config const& config) {
-  sys::ServeOptions options;
-  options.socket_path = config.socket;
-  options.threads = config.threads;
-  options.body_limit = handlers::kEnrollBodyLimit;
-  options.gate = sys::read_secret_file(config.gate_file);
-  return sys::serve(options, [&config]() -> sys::Handler {
+  return sys::serve(handlers::serve_options(config, handlers::kEnrollBodyLimit), [&config]() -> sys::Handler {
     auto const handler = std::make_shared<handlers::EnrollHandler>(config);
     return [handler](sys::Request const& request) {
       sys::LogLine line("request");

@@ -13,19 +13,13 @@
 #include <memory>
 
 #include "service/program.hpp"
-#include "sys/file.hpp"
 
 namespace {
 
 int run(service::Config const& config) {
   service::MdmKeys const keys{sys::SealKey::from_file(config.key_dir, "escrow"),
                               sys::SealKey::from_file(config.key_dir, "message")};
-  sys::ServeOptions options;
-  options.socket_path = config.socket;
-  options.threads = config.threads;
-  options.body_limit = handlers::kMdmBodyLimit;
-  options.gate = sys::read_secret_file(config.gate_file);
-  return sys::serve(options, [&]() -> sys::Handler {
+  return sys::serve(handlers::serve_options(config, handlers::kMdmBodyLimit), [&]() -> sys::Handler {
     auto const handler = std::make_shared<handlers::MdmHandler>(config, keys);
     return [handler](sys::Request const& request) {
       sys::LogLine line("mdm");

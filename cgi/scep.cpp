@@ -16,7 +16,6 @@
 #include <memory>
 
 #include "service/program.hpp"
-#include "sys/file.hpp"
 #include "sys/seal.hpp"
 
 namespace {
@@ -24,22 +23,18 @@ namespace {
 using service::Config;
 
 int serve(Config const& config) {
-  sys::ServeOptions options;
-  options.socket_path = config.socket;
-  options.threads = config.threads;
-  options.body_limit = handlers::kScepBodyLimit;
-  options.gate = sys::read_secret_file(config.gate_file);
   auto const domain = sys::SealKey::from_file(config.key_dir, "ca");
-  return sys::serve(options, [&config, &domain]() -> sys::Handler {
-    auto const handler = std::make_shared<handlers::ScepHandler>(config, domain);
-    handler->prepare();
-    return [handler](sys::Request const& request) {
-      sys::LogLine line("scep");
-      auto response = handler->answer(request, line);
-      line.write();
-      return response;
-    };
-  });
+  return sys::serve(handlers::serve_options(config, handlers::kScepBodyLimit),
+                    [&config, &domain]() -> sys::Handler {
+                      auto const handler = std::make_shared<handlers::ScepHandler>(config, domain);
+                      handler->prepare();
+                      return [handler](sys::Request const& request) {
+                        sys::LogLine line("scep");
+                        auto response = handler->answer(request, line);
+                        line.write();
+                        return response;
+                      };
+                    });
 }
 
 }  // namespace

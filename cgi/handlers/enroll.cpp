@@ -1,8 +1,6 @@
 #include "handlers/enroll.hpp"
 
 #include "service/enroll.hpp"
-#include "store/migrations.hpp"
-#include "sys/error.hpp"
 #include "sys/text.hpp"
 
 namespace handlers {
@@ -15,25 +13,6 @@ using sys::Request;
 using sys::Response;
 
 constexpr std::string_view kEnroll = "/enroll";
-
-int status_of(sys::Fault fault) {
-  switch (fault) {
-    case sys::Fault::bad_request:
-      return 400;
-    case sys::Fault::unauthenticated:
-    case sys::Fault::forbidden:
-      return 403;
-    case sys::Fault::conflict:
-    case sys::Fault::not_found:  // of a CA, a push certificate: this server is not set up yet
-    case sys::Fault::unavailable:
-      return 503;
-    case sys::Fault::upstream:
-      return 502;
-    case sys::Fault::internal:
-      break;
-  }
-  return 500;
-}
 
 Response profile_response(std::string bytes, std::string const& name) {
   Response response;
@@ -70,27 +49,19 @@ Response describe_service(Config const& config) {
   return response;
 }
 
-Response refuse_method(char const* allowed) {
-  Response response = sys::plain_error(405);
-  response.headers["Allow"] = allowed;
-  return response;
-}
-
 }  // namespace
 
-EnrollHandler::EnrollHandler(service::Config const& config)
-    : config_(config), db_(service::open_database(config)) {}
+EnrollHandler::EnrollHandler(service::Config const& config) : config_(config), db_(config) {}
 
 // /enroll and /enroll/ without a ticket; else /enroll/TICKET, in either case: people type it from paper.
 Response EnrollHandler::enroll(Request const& request, sys::LogLine& line) {
-  if (!schema_checked_) store::check_schema(db_);
-  schema_checked_ = true;
+  sys::Db& db = db_.ready();
   bool const mint = request.method() != "HEAD";
   auto const now = sys::current_time();
   auto rest = request.path().substr(kEnroll.size());
   if (rest.starts_with('/')) rest.remove_prefix(1);
-  if (rest.empty()) return answer_of(service::enroll_openly(db_, config_, mint, now), line);
-  return answer_of(service::enroll_by_ticket(db_, config_, sys::to_upper(rest), mint, now), line);
+  if (rest.empty()) return answer_of(service::enroll_openly(db, config_, mint, now), line);
+  return answer_of(service::enroll_by_ticket(db, config_, sys::to_upper(rest), mint, now), line);
 }
 
 Response EnrollHandler::route(Request const& request, sys::LogLine& line) {
@@ -99,28 +70,19 @@ Response EnrollHandler::route(Request const& request, sys::LogLine& line) {
   bool const reads = method == "GET" || method == "HEAD";
   if (path == kEnroll || path.starts_with("/enroll/")) {
     line.add("what", "enroll");
-    if (!reads && method != "POST") return refuse_method("GET, HEAD, POST");
+    if (!reads && method != "POST") return wrong_method("GET, HEAD, POST");
     return enroll(request, line);
   }
   if (path == "/trust" || path == "/MDMServiceConfig") {
     line.add("what", path.substr(1));
-    if (!reads) return refuse_method("GET, HEAD");
+    if (!reads) return wrong_method("GET, HEAD");
     return path == "/trust" ? trust(config_) : describe_service(config_);
   }
   return sys::plain_error(404);
 }
 
 Response EnrollHandler::answer(Request const& request, sys::LogLine& line) {
-  line.add("remote", request.remote()).add("method", request.method());
-  Response response;
-  try {
-    response = route(request, line);
-  } catch (sys::Error const& error) {
-    response = sys::plain_error(status_of(error.fault()));
-    line.add("fault", sys::fault_name(error.fault())).add("error", error.what());
-  }
-  line.add("status", response.status);
-  return response;
+  return answer_and_describe(request, line, [&] { return route(request, line); });
 }
 
 }  // namespace handlers

@@ -1,13 +1,10 @@
-// What pomona-enroll does with one request, and the one place where a fault becomes a status.
+// What pomona-enroll does with one request.
 //
-// Never throws sys::Error: a fault is an answer. 4xx for what the sender did, 503 without the database or
-// while the server is not set up, 500 for the rest; never 401. The path is a secret and is not put into the
-// line.
+// Never throws sys::Error: a fault is an answer (handlers/common.hpp). The path is a secret and is not put
+// into the line.
 #pragma once
 
-#include "service/config.hpp"
-#include "sys/fcgi.hpp"
-#include "sys/log.hpp"
+#include "handlers/common.hpp"
 
 namespace handlers {
 
@@ -25,8 +22,7 @@ class EnrollHandler {
   sys::Response enroll(sys::Request const& request, sys::LogLine& line);
 
   service::Config const& config_;
-  sys::Db db_;
-  bool schema_checked_ = false;
+  Database db_;
 };
 
 }  // namespace handlers

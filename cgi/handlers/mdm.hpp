@@ -1,15 +1,13 @@
-// What pomona-mdm does with one request: address, method, credentials, the message itself, and the one place
-// where a fault becomes a status.
+// What pomona-mdm does with one request: address, method, credentials, the message itself.
 //
-// Never throws sys::Error: a fault is an answer. 400 for what the sender did, 503 without the database, 500
-// for the rest; never 401. Trusts the parameters of the request as sys/fcgi hands them on.
+// Never throws sys::Error: a fault is an answer (handlers/common.hpp). Trusts the parameters of the request
+// as sys/fcgi hands them on.
 #pragma once
 
 #include <string>
 
+#include "handlers/common.hpp"
 #include "service/mdm_context.hpp"
-#include "sys/fcgi.hpp"
-#include "sys/log.hpp"
 
 namespace handlers {
 
@@ -27,8 +25,7 @@ class MdmHandler {
 
   service::Config const& config_;
   service::MdmKeys const& keys_;
-  sys::Db db_;
-  bool schema_checked_ = false;
+  Database db_;
 };
 
 }  // namespace handlers

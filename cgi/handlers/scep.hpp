@@ -1,13 +1,11 @@
-// What pomona-scep does with one request, and the one place where a fault becomes a status.
+// What pomona-scep does with one request.
 //
-// Never throws sys::Error: a fault is an answer. 4xx for what the sender did, 503 without the database or a
-// CA, 500 for the rest; never 401. Trusts the parameters of the request as sys/fcgi hands them on.
+// Never throws sys::Error: a fault is an answer (handlers/common.hpp). Trusts the parameters of the request
+// as sys/fcgi hands them on.
 #pragma once
 
+#include "handlers/common.hpp"
 #include "service/ca_keys.hpp"
-#include "service/config.hpp"
-#include "sys/fcgi.hpp"
-#include "sys/log.hpp"
 
 namespace handlers {
 
@@ -24,12 +22,10 @@ class ScepHandler {
 
  private:
   sys::Response decide(sys::Request const& request, sys::LogLine& line);
-  void check_schema();
 
   service::Config const& config_;
-  sys::Db db_;
+  Database db_;
   service::CaKeys keys_;
-  bool schema_checked_ = false;
 };
 
 }  // namespace handlers
