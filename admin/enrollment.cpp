@@ -2,6 +2,7 @@
 #include "service/enrollment.hpp"
 
 #include "nouns.hpp"
+#include "service/renew.hpp"
 #include "store/certificates.hpp"
 #include "store/devices.hpp"
 #include "store/enrollments.hpp"
@@ -250,6 +251,21 @@ int run_resolve(Context& context) {
   return 0;
 }
 
+int run_renew(Context& context) {
+  service::RenewalWish const wish{context.arguments()[0], !context.has("no-push"), context.who()};
+  auto const queued = service::queue_renewal(context.db(), context.config(), wish, context.now());
+  context.out().value(
+      Object{{"id", queued.external_id}, {"command_uuid", queued.command_uuid}, {"waited", queued.waited}});
+  context.out().line(queued.waited
+                         ? "A renewal of " + queued.external_id + " is queued already as " +
+                               queued.command_uuid + " and not answered yet; nothing was added."
+                         : "Queued the renewal of " + queued.external_id + " as " + queued.command_uuid +
+                               ".\nThe device fetches its profile again and gets a new certificate; see the "
+                               "answer with: pomona command show " +
+                               queued.command_uuid);
+  return 0;
+}
+
 int run_disable(Context& context) {
   auto const row =
       service::find_device_channel(context.db(), context.arguments()[0], EnrollmentState::current);
@@ -303,6 +319,12 @@ Noun enrollment_noun() {
            "newer\ngeneration is frozen: it gets no command until this says which one to keep. The "
            "other identity is revoked.",
            {{"keep", "the generation that goes on: old or new", "old|new", ""}}),
+       verb_on_id(
+           "renew", "have a device get a new identity certificate", run_renew,
+           "Queues its enrolment profile again, made when the device fetches it, with a challenge that "
+           "is good for a\nday. Everything else of the enrolment stays. An identity that has expired "
+           "is still heard for this, for\nidentity-grace.",
+           {{"no-push", "wait until the device comes by itself", "", ""}}),
        std::move(disable)}};
 }
 

@@ -118,6 +118,12 @@ std::string device_information(std::string const& uuid, std::vector<std::string>
       {"CommandUUID", uuid}});
 }
 
+std::string install_profile(std::string const& uuid, std::string const& profile) {
+  return sys::write_plist(sys::PlistDict{
+      {"Command", sys::PlistDict{{"Payload", sys::PlistData{profile}}, {"RequestType", "InstallProfile"}}},
+      {"CommandUUID", uuid}});
+}
+
 std::string simple_command(std::string const& uuid, std::string const& request_type) {
   return sys::write_plist(
       sys::PlistDict{{"Command", sys::PlistDict{{"RequestType", request_type}}}, {"CommandUUID", uuid}});

@@ -25,6 +25,8 @@ Command check_command(std::string_view plist);
 
 // A DeviceInformation command for these queries.
 std::string device_information(std::string const& uuid, std::vector<std::string> const& queries);
+// InstallProfile with these bytes.
+std::string install_profile(std::string const& uuid, std::string const& profile);
 // Any command without parameters.
 std::string simple_command(std::string const& uuid, std::string const& request_type);
 

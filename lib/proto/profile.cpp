@@ -119,20 +119,40 @@ std::string_view host_of(std::string_view url) {
   return url.substr(0, url.find(':'));
 }
 
-}  // namespace
+Plist enrollment_root(FrozenProfile const& frozen, FreshProfile const& fresh) {
+  return framed({"Configuration", frozen.root_identifier, fresh.root_uuid,
+                 fresh.organization + " device management",
+                 "Enrols this device with " + fresh.organization +
+                     ", which can then configure it, install software and erase it.",
+                 fresh.organization});
+}
 
-std::string enrollment_profile(FrozenProfile const& frozen, FreshProfile const& fresh) {
-  Plist root = framed({"Configuration", frozen.root_identifier, fresh.root_uuid,
-                       fresh.organization + " device management",
-                       "Enrols this device with " + fresh.organization +
-                           ", which can then configure it, install software and erase it.",
-                       fresh.organization});
-  // Certificates come first: the device installs payloads in this order and needs them for the next.
+// Certificates come first: the device installs payloads in this order and needs them for the next.
+PlistArray payloads_of(FrozenProfile const& frozen, FreshProfile const& fresh) {
   PlistArray payloads =
       root_payloads(frozen.root_identifier, fresh.root_uuid, fresh.organization, fresh.trust);
   payloads.push_back(scep_payload(frozen, fresh));
   payloads.push_back(mdm_payload(frozen, fresh));
-  root.set("PayloadContent", std::move(payloads));
+  return payloads;
+}
+
+}  // namespace
+
+std::string enrollment_profile(FrozenProfile const& frozen, FreshProfile const& fresh) {
+  Plist root = enrollment_root(frozen, fresh);
+  root.set("PayloadContent", payloads_of(frozen, fresh));
+  return sys::write_plist(root);
+}
+
+std::string enrollment_payloads(FrozenProfile const& frozen, FreshProfile const& fresh) {
+  return sys::write_plist(payloads_of(frozen, fresh));
+}
+
+std::string encrypted_enrollment_profile(FrozenProfile const& frozen, FreshProfile const& fresh,
+                                         std::string const& enveloped_payloads) {
+  Plist root = enrollment_root(frozen, fresh);
+  root.set("IsEncrypted", true);
+  root.set("EncryptedPayloadContent", PlistData{enveloped_payloads});
   return sys::write_plist(root);
 }
 

@@ -46,6 +46,13 @@ struct FreshProfile {
 // Throws Error{bad_request} for text that no property list can hold.
 std::string enrollment_profile(FrozenProfile const& frozen, FreshProfile const& fresh);
 
+// The same in two parts, for a profile that only the holder of one key can read: its payloads as a property
+// list (an array), and the root around them as CMS EnvelopedData (EncryptedPayloadContent). The root names
+// nothing that is secret.
+std::string enrollment_payloads(FrozenProfile const& frozen, FreshProfile const& fresh);
+std::string encrypted_enrollment_profile(FrozenProfile const& frozen, FreshProfile const& fresh,
+                                         std::string const& enveloped_payloads);
+
 // Certificates alone: for people whose browser must trust the server before they can fetch the other one.
 std::string trust_profile(std::string_view root_identifier, std::string_view organization,
                           std::vector<TrustAnchor> const& trust);

@@ -25,6 +25,7 @@ void freeze_successor(MdmContext& context, Presented const& presented, proto::Id
     static_cast<void>(store::find_device(context.db, spoke.external_id, store::Lock::update));
     auto const current = store::find_current(context.db, spoke.external_id);
     if (!current || current->id == spoke.id || !store::set_frozen(context.db, current->id, true)) return;
+    store::close_renewal_tickets(context.db, current->id);
     auto event = event_of("identity.conflict", presented, ids,
                           "the identity of generation " + std::to_string(spoke.generation) +
                               " spoke; generation " + std::to_string(current->generation) +
@@ -32,6 +33,14 @@ void freeze_successor(MdmContext& context, Presented const& presented, proto::Id
     event.enrollment_id = current->id;
     store::record_event(context.db, event, context.now);
   });
+}
+
+Verdict refuse_expired() {
+  Verdict verdict;
+  verdict.ruling = Ruling::refuse;
+  verdict.reason = "expired certificate; it fetches its renewal and does nothing else";
+  verdict.event = "identity.refused";
+  return verdict;
 }
 
 }  // namespace
@@ -72,10 +81,11 @@ Admission admit(MdmContext& context, Presented const& presented, proto::Ids cons
   for (bool const synced : {false, true}) {
     query.synced = synced;
     sender = store::find_sender(context.db, query);
-    verdict = judge_sender(sender, presented, ids, context.config.identity_overlap, context.now);
+    verdict = judge_sender(sender, presented, ids, context.config, context.now);
     if (verdict.ruling != Ruling::refuse) break;
   }
   if (verdict.checked_out && options.also_checked_out) verdict.ruling = Ruling::hold_back;
+  if (verdict.expired && !options.also_expired) verdict = refuse_expired();
   if (verdict.ruling == Ruling::refuse || !sender.identity || !sender.device)
     refuse(context, presented, ids, sender, verdict);
   Admission admission{*sender.identity, *sender.device};
@@ -84,8 +94,10 @@ Admission admit(MdmContext& context, Presented const& presented, proto::Ids cons
   admission.next = std::move(sender.next);
   admission.ruling = verdict.ruling;
   admission.reason = verdict.reason;
+  admission.expired = verdict.expired;
   bool const current = admission.device.state == store::EnrollmentState::current;
-  admission.first_sight = current && !admission.identity.first_seen_at;
+  // One that was never seen while it was good retires nothing now.
+  admission.first_sight = current && !verdict.expired && !admission.identity.first_seen_at;
   return admission;
 }
 

@@ -122,7 +122,8 @@ std::string enroll(Attempt const& attempt, store::Sender::Identity const& identi
 // One try for a certificate that is bound to nothing: refused with nothing written, or let in.
 Verdict try_newcomer(Attempt const& attempt, store::Sender const& sender, std::string& outcome) {
   auto const& context = attempt.context;
-  Verdict verdict = judge_identity(sender, context.config.identity_overlap, context.now);
+  Verdict verdict = judge_identity(sender, attempt.presented, context.config, context.now);
+  if (verdict.expired) verdict = {Ruling::refuse, "certificate outside of its dates"};
   if (verdict.ruling == Ruling::refuse || !sender.identity) return verdict;
   return context.db.transaction([&] {
     auto const& identity = *sender.identity;

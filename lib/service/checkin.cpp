@@ -173,8 +173,7 @@ MdmAnswer get_bootstrap_token(Message const& message) {
   if (admission.first_sight)
     context.db.transaction([&] { adopt_renewal(context, admission, message.presented); });
   auto const& device = admission.device;
-  bool const served =
-      admission.ruling == Ruling::serve && may_be_handed_secrets(message.presented, context.now);
+  bool const served = admission.ruling == Ruling::serve && is_fresh(message.presented, context.now);
   sys::SecretBytes token;
   if (served) {
     auto stored = store::get_escrow(context.db, context.keys.escrow, {device.id, device.uuid},
@@ -182,6 +181,8 @@ MdmAnswer get_bootstrap_token(Message const& message) {
     if (stored) token = *std::move(stored);
   }
   context.trace.outcome = token.empty() ? "no token" : "token handed out";
+  if (admission.ruling == Ruling::serve && !served)
+    context.trace.outcome = "no token: the signature may be a recorded one";
   return {false, proto::bootstrap_token_answer(token)};
 }
 

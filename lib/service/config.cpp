@@ -94,6 +94,10 @@ void read_rules(Config& config, ParsedOptions const& parsed) {
   config.ticket_lifetime = duration(parsed, "ticket-lifetime");
   config.identity_lifetime = duration(parsed, "identity-lifetime");
   config.identity_overlap = duration(parsed, "identity-overlap");
+  config.identity_grace = duration(parsed, "identity-grace");
+  config.encrypt_renewal = choice<EncryptRenewal>(
+      parsed, "encrypt-renewal",
+      {{"auto", EncryptRenewal::automatic}, {"yes", EncryptRenewal::always}, {"no", EncryptRenewal::never}});
   config.last_seen_interval = duration(parsed, "last-seen-interval");
   config.message_limit = byte_size(parsed, "message-limit");
 }
@@ -123,6 +127,9 @@ std::vector<sys::OptionSpec> config_options() {
       {"ticket-lifetime", "how long a new ticket is good", "TIME", "7d"},
       {"identity-lifetime", "how long a new identity certificate is good", "TIME", "730d"},
       {"identity-overlap", "how long reports of a renewed identity's predecessor are taken", "TIME", "24h"},
+      {"identity-grace", "how long an expired identity may still fetch its renewal", "TIME", "180d"},
+      {"encrypt-renewal", "encrypt renewal profiles to the identity that fetches them: auto, yes or no",
+       "WHEN", "auto"},
       {"push-url", "base URL of APNs", "URL", "https://api.push.apple.com"},
       {"push-ca-file", "PEM that APNs is checked with; the system's where unset", "PATH", ""},
       {"push-expiration", "how long APNs keeps a push for a silent device", "TIME", "7d"},

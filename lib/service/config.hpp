@@ -15,6 +15,12 @@
 namespace service {
 
 enum class Reenrollment { approve, allow };
+// Whether a renewal profile is encrypted to the identity that fetches it.
+enum class EncryptRenewal {
+  automatic,  // where an Mdm-Signature proved the identity: whoever replays a recorded one cannot read it
+  always,
+  never,
+};
 using proto::AuthKind;
 
 struct Config {
@@ -38,6 +44,8 @@ struct Config {
   sys::seconds ticket_lifetime{};
   sys::seconds identity_lifetime{};
   sys::seconds identity_overlap{};
+  sys::seconds identity_grace{};
+  EncryptRenewal encrypt_renewal = EncryptRenewal::automatic;
 
   std::string push_url;
   std::string push_ca_file;

@@ -21,14 +21,16 @@ constexpr sys::seconds kClockSkew{3600};
 Presented from_tls(std::string_view escaped) {
   auto const pem = escaped.size() <= kLongestCertificate ? sys::percent_decode(escaped) : std::nullopt;
   if (!pem) throw Error(Fault::bad_request, "identity: the certificate that nginx passed is not readable");
-  return {sys::Cert::from_pem(*pem).sha256(), proto::AuthKind::tls, std::nullopt};
+  auto const cert = sys::Cert::from_pem(*pem);
+  return {cert.sha256(), proto::AuthKind::tls, std::nullopt, cert.der(), {}};
 }
 
 Presented from_signature(std::string_view header, std::string_view body) {
   auto const cms = header.size() <= kLongestSignature ? sys::unbase64(header) : std::nullopt;
   if (!cms) throw Error(Fault::bad_request, "identity: Mdm-Signature is not base64 of at most 32 KiB");
   auto const verified = sys::verify_detached(*cms, body);
-  return {verified.signer.sha256(), proto::AuthKind::signature, verified.signing_time};
+  return {
+      verified.signer.sha256(), proto::AuthKind::signature, verified.signing_time, verified.signer.der(), {}};
 }
 
 Verdict refusal(std::string reason, std::string event = {}) {
@@ -71,46 +73,74 @@ Verdict judge_state(store::Sender::DeviceChannel const& device) {
   return refusal("the enrolment is in no known state");
 }
 
+// An expired identity is let in where the handshake proved its key: by a signature nobody says when it was
+// made, and by whom it has been recorded since.
+Verdict judge_dates(store::Sender::Identity const& identity, Presented const& presented, sys::seconds grace,
+                    sys::Time now) {
+  if (now < identity.not_before) return refusal("certificate outside of its dates");
+  if (now <= identity.not_after) {
+    if (presented.distrust.empty()) return {};
+    return refusal("nginx did not accept the certificate: " + presented.distrust);
+  }
+  if (presented.proof != proto::AuthKind::tls)
+    return refusal("certificate outside of its dates; grace is for TLS only");
+  if (now > identity.not_after + grace) return refusal("certificate outside of its dates; its grace is over");
+  Verdict verdict;
+  verdict.ruling = Ruling::renew_only;
+  verdict.reason = "expired identity, in grace until " + sys::iso_time(identity.not_after + grace);
+  verdict.expired = true;
+  return verdict;
+}
+
 }  // namespace
 
 Presented present(Credentials const& credentials, std::string_view body) {
   if (credentials.verify == "SUCCESS") return from_tls(credentials.certificate);
   if (credentials.verify.starts_with("FAILED")) {
-    // The handshake proved the key, not who issued the certificate. An expired identity that we know would be
-    // let in here, for its renewal and nothing else.
-    throw Error(Fault::unauthenticated,
-                "identity: nginx did not accept the certificate: " + std::string(credentials.verify));
+    // The handshake proved the key, not who issued the certificate: whether we know it decides.
+    constexpr std::size_t kLongestReason = 100;
+    Presented presented = from_tls(credentials.certificate);
+    presented.distrust = sys::escape_controls(credentials.verify.substr(0, kLongestReason));
+    return presented;
   }
   if (credentials.signature.empty())
     throw Error(Fault::unauthenticated, "identity: neither a client certificate nor an Mdm-Signature");
   return from_signature(credentials.signature, body);
 }
 
-bool may_be_handed_secrets(Presented const& presented, sys::Time now) noexcept {
+bool signed_in_time(Presented const& presented, sys::Time now) noexcept {
   if (!presented.signing_time) return true;
   auto const skew =
       now > *presented.signing_time ? now - *presented.signing_time : *presented.signing_time - now;
   return skew <= kClockSkew;
 }
 
-Verdict judge_identity(store::Sender const& sender, sys::seconds overlap, sys::Time now) {
+bool is_fresh(Presented const& presented, sys::Time now) noexcept {
+  return presented.proof == proto::AuthKind::tls ||
+         (presented.signing_time && signed_in_time(presented, now));
+}
+
+Verdict judge_identity(store::Sender const& sender, Presented const& presented, Config const& config,
+                       sys::Time now) {
   if (!sender.identity) return refusal("unknown certificate");
   auto const& identity = *sender.identity;
   if (identity.status == CertStatus::revoked) return offence("revoked certificate");
   if (identity.status == CertStatus::pending) return refusal("certificate that was never handed out");
   bool const over = identity.status == CertStatus::retired ||
                     (identity.status == CertStatus::retiring && identity.retiring_at &&
-                     now > *identity.retiring_at + overlap);
+                     now > *identity.retiring_at + config.identity_overlap);
   if (over) return refusal("certificate that a renewal has replaced", "identity.conflict");
-  if (now < identity.not_before || now > identity.not_after)
-    return refusal("certificate outside of its dates");
-  if (identity.status == CertStatus::retiring) return hold_back("a newer certificate was seen");
-  return {};
+  Verdict verdict = judge_dates(identity, presented, config.identity_grace, now);
+  if (verdict.ruling != Ruling::refuse && identity.status == CertStatus::retiring) {
+    verdict.ruling = Ruling::hold_back;
+    verdict.reason = "a newer certificate was seen";
+  }
+  return verdict;
 }
 
 Verdict judge_sender(store::Sender const& sender, Presented const& presented, proto::Ids const& ids,
-                     sys::seconds overlap, sys::Time now) {
-  Verdict verdict = judge_identity(sender, overlap, now);
+                     Config const& config, sys::Time now) {
+  Verdict verdict = judge_identity(sender, presented, config, now);
   if (verdict.ruling == Ruling::refuse) return verdict;
   if (!sender.device) return offence("certificate that is bound to no enrolment; Authenticate comes first");
   auto const& device = *sender.device;
@@ -119,6 +149,9 @@ Verdict judge_sender(store::Sender const& sender, Presented const& presented, pr
   if (device.auth == proto::AuthKind::tls && presented.proof != proto::AuthKind::tls)
     return offence("Mdm-Signature in an enrolment that is identified by TLS");
   Verdict const state = judge_state(device);
+  // What an expired identity is let in for is one thing only; everywhere else it is what it was: expired.
+  if (verdict.expired && (device.auth != proto::AuthKind::tls || state.ruling != Ruling::serve))
+    return refusal("expired certificate of an enrolment that has no grace");
   return state.ruling == Ruling::serve ? verdict : state;
 }
 

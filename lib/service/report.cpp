@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proto/command.hpp"
+#include "service/render.hpp"
 #include "store/commands.hpp"
 #include "store/events.hpp"
 #include "store/messages.hpp"
@@ -50,26 +51,56 @@ bool seen_long_ago(Session const& session) {
   return !last || session.context.now - *last >= session.context.config.last_seen_interval;
 }
 
+MdmAnswer body_of(Session const& session, store::NextCommand const& next) {
+  auto& context = session.context;
+  if (!next.rendered && next.body) {
+    context.trace.handed_out = next.uuid;
+    return {false, store::open_command(context.keys.message, next.uuid, *next.body)};
+  }
+  auto rendered = render(context, session.presented, session.admission, next);
+  if (!rendered) return {};
+  context.trace.handed_out = next.uuid;
+  return {false, *std::move(rendered)};
+}
+
 // The body of the answer. Nothing for who is held back, has not sent its first TokenUpdate, or replays.
 MdmAnswer hand_out(Session const& session, std::optional<store::NextCommand> const& next) {
   if (!next) return {};
   if (session.admission.ruling != Ruling::serve || session.channel.token_update_tally == 0) return {};
-  auto& trace = session.context.trace;
-  if (!may_be_handed_secrets(session.presented, session.context.now)) {
-    trace.outcome += ", signed at another time: no command";
+  if (!signed_in_time(session.presented, session.context.now)) {
+    session.context.trace.outcome += ", signed at another time: no command";
     return {};
   }
-  if (next->rendered || !next->body) {
-    throw sys::Error(sys::Fault::internal,
-                     "command " + next->uuid + ": nothing renders " + next->renderer.value_or("it"));
+  return body_of(session, *next);
+}
+
+// An expired identity: its renewal, wherever in the queue that stands, and nothing else.
+MdmAnswer idle_in_grace(Session const& session) {
+  auto& context = session.context;
+  context.trace.outcome = "idle, " + session.admission.reason;
+  if (seen_long_ago(session)) {
+    context.db.transaction([&] {
+      store::mark_enrollment_seen(context.db, session.channel.id, context.now);
+      store::Event event{"identity.grace", "device"};
+      event.external_id = session.admission.device.external_id;
+      event.enrollment_id = session.channel.id;
+      event.certificate_sha256 = session.presented.sha256;
+      event.detail = session.admission.reason + "; it gets its renewal and nothing else";
+      store::record_event(context.db, event, context.now);
+    });
   }
-  trace.handed_out = next->uuid;
-  return {false, store::open_command(session.context.keys.message, next->uuid, *next->body)};
+  auto const renewal = store::next_rendered(context.db, session.channel.id, store::kRenewRenderer);
+  if (!renewal) {
+    context.trace.outcome += ", no renewal is queued";
+    return {};
+  }
+  return body_of(session, *renewal);
 }
 
 MdmAnswer idle(Session const& session) {
   auto& context = session.context;
   auto const& admission = session.admission;
+  if (admission.ruling == Ruling::renew_only) return idle_in_grace(session);
   bool const served = admission.ruling == Ruling::serve;
   bool const new_session = served && admission.not_now;
   if (new_session) store::reopen_not_now(context.db, session.channel.id);
@@ -122,7 +153,7 @@ MdmAnswer handle_report(MdmContext& context, Presented const& presented, std::st
   context.trace.message = proto::status_name(report.status);
   context.trace.command_uuid = report.command_uuid;
   bool const is_idle = report.status == ReportStatus::idle;
-  Admission const admission = admit(context, presented, report.ids, {is_idle, false});
+  Admission const admission = admit(context, presented, report.ids, {is_idle, false, true});
   if (admission.first_sight) context.db.transaction([&] { adopt_renewal(context, admission, presented); });
   bool const waits = admission.device.state == EnrollmentState::pending;
   if (waits || !admission.channel) {

@@ -17,6 +17,7 @@ using sys::Error;
 using sys::Fault;
 
 constexpr sys::seconds kOpenLifetime = std::chrono::hours(1);
+constexpr sys::seconds kRenewalLifetime = std::chrono::hours(24);
 
 std::int64_t current_enrollment(sys::Db& db, std::string const& external_id) {
   auto const found = store::find_current(db, external_id);
@@ -150,6 +151,34 @@ NamelessTicket mint_child_ticket(sys::Db& db, Config const& config, Ticket const
   ticket.expires_at = parent.expires_at;
   ticket.created_by = parent.created_by;
   return insert_nameless(db, std::move(ticket));
+}
+
+RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, store::Enrollment const& enrollment,
+                                  sys::Time now) {
+  store::TicketFilter open;
+  open.state = store::TicketState::open;
+  open.purpose = store::TicketPurpose::renew;
+  open.enrollment_id = enrollment.id;
+  open.limit = 1;
+  auto const last = store::list_tickets(db, open);
+  bool const unused = !last.empty() && store::list_certificates(db, store::CertView::device,
+                                                                {.ticket_id = last.front().id, .limit = 1})
+                                           .empty();
+  if (unused) {
+    std::string const challenge = proto::ticket_challenge(proto::new_ticket_secret());
+    if (store::replace_challenge(db, last.front().id, sys::sha256(challenge), now + kRenewalLifetime))
+      return {last.front(), challenge, false};
+  }
+  store::close_renewal_tickets(db, enrollment.id);
+  Ticket ticket = blank(config, now);
+  ticket.purpose = store::TicketPurpose::renew;
+  ticket.auth = enrollment.auth;
+  ticket.topic = enrollment.topic;
+  ticket.enrollment_id = enrollment.id;
+  ticket.expires_at = now + kRenewalLifetime;
+  ticket.created_by = "renewal";
+  auto minted = insert_nameless(db, std::move(ticket));
+  return {std::move(minted.ticket), std::move(minted.challenge), true};
 }
 
 bool revoke_ticket(sys::Db& db, std::int64_t number, std::string const& who, sys::Time now) {

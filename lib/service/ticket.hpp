@@ -9,6 +9,7 @@
 #include <string>
 
 #include "service/config.hpp"
+#include "store/enrollments.hpp"
 #include "store/tickets.hpp"
 #include "sys/mariadb.hpp"
 #include "sys/time.hpp"
@@ -44,6 +45,17 @@ struct NamelessTicket {
 NamelessTicket mint_open_ticket(sys::Db& db, Config const& config, sys::Time now);
 NamelessTicket mint_child_ticket(sys::Db& db, Config const& config, store::Ticket const& parent,
                                  sys::Time now);
+
+// For the renewal of an enrolment, good for a day at most. While nothing was issued under the one that was
+// given last, that one gets another challenge; otherwise it closes, and a new one takes its place. `fresh` of
+// the result: the latter. Inside a transaction that holds the enrolment's row.
+struct RenewalTicket {
+  store::Ticket ticket;
+  std::string challenge;
+  bool fresh = false;
+};
+RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, store::Enrollment const& enrollment,
+                                  sys::Time now);
 
 // False when it is not open. Error{not_found} for a number that was never given. Children are revoked with
 // it.

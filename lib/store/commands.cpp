@@ -52,6 +52,14 @@ std::int64_t keep_command(sys::Db& db, sys::SealKey const& message_key, proto::C
   return row->integer(0);
 }
 
+std::int64_t insert_rendered(sys::Db& db, RenderedCommand const& command, std::string_view created_by,
+                             sys::Time now) {
+  return static_cast<std::int64_t>(
+      db.insert("INSERT INTO commands (uuid, request_type, kind, renderer, created_at, created_by) "
+                "VALUES (?, ?, 'rendered', ?, ?, ?)",
+                {command.uuid, command.request_type, command.renderer, now, created_by}));
+}
+
 std::string open_command(sys::SealKey const& message_key, std::string_view uuid, std::string_view sealed) {
   return message_key.open_column(sealed, purpose(uuid));
 }

@@ -32,6 +32,16 @@ std::optional<CommandRow> find_command(sys::Db& db, std::string_view uuid);
 std::int64_t keep_command(sys::Db& db, sys::SealKey const& message_key, proto::Command const& command,
                           std::string_view plist, std::string_view created_by, sys::Time now);
 
+// A command that pomona-mdm makes at delivery. No secret is in the row.
+struct RenderedCommand {
+  std::string uuid;
+  std::string request_type;
+  std::string renderer;
+};
+inline constexpr std::string_view kRenewRenderer = "renew";
+std::int64_t insert_rendered(sys::Db& db, RenderedCommand const& command, std::string_view created_by,
+                             sys::Time now);
+
 // The plist of a stored command as it was enqueued, byte for byte.
 std::string open_command(sys::SealKey const& message_key, std::string_view uuid, std::string_view sealed);
 std::optional<std::string> command_plist(sys::Db& db, sys::SealKey const& message_key, std::string_view uuid);

@@ -25,6 +25,31 @@ std::optional<NextCommand> next_command(sys::Db& db, std::int64_t enrollment_id)
   return read_next_command(*row, 0);
 }
 
+std::optional<NextCommand> next_rendered(sys::Db& db, std::int64_t enrollment_id, std::string_view renderer) {
+  auto const row = db.query_row(
+      "SELECT q.id, c.id, c.uuid, c.request_type, c.kind, c.body, c.renderer, c.parameters "
+      "FROM queue q JOIN commands c ON c.id = q.command_id WHERE q.enrollment_id = ? AND q.state <> 'held' "
+      "AND c.renderer = ? ORDER BY q.priority, q.enqueued_at, q.id LIMIT 1",
+      {enrollment_id, renderer});
+  if (!row) return std::nullopt;
+  return read_next_command(*row, 0);
+}
+
+std::optional<std::string> outstanding_rendered(sys::Db& db, std::int64_t enrollment_id,
+                                                std::string_view renderer) {
+  auto const row = db.query_row(
+      "SELECT c.uuid FROM queue q JOIN commands c ON c.id = q.command_id WHERE q.enrollment_id = ? AND "
+      "c.renderer = ? LIMIT 1",
+      {enrollment_id, renderer});
+  if (!row) return std::nullopt;
+  return row->text(0);
+}
+
+bool lock_delivery(sys::Db& db, std::int64_t queue_id) {
+  return db.query_row("SELECT id FROM queue WHERE id = ? AND state <> 'held' FOR UPDATE", {queue_id})
+      .has_value();
+}
+
 void reopen_not_now(sys::Db& db, std::int64_t enrollment_id) {
   db.execute("UPDATE queue SET state = 'queued' WHERE enrollment_id = ? AND state = 'not-now'",
              {enrollment_id});

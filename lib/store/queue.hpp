@@ -33,6 +33,15 @@ std::optional<NextCommand> read_next_command(sys::DbRow const& row, std::size_t 
 
 std::optional<NextCommand> next_command(sys::Db& db, std::int64_t enrollment_id);
 
+// The delivery of a rendered command, also one that was answered NotNow in an earlier session; not a held
+// one.
+std::optional<NextCommand> next_rendered(sys::Db& db, std::int64_t enrollment_id, std::string_view renderer);
+// The CommandUUID of an outstanding delivery of that kind, held ones too.
+std::optional<std::string> outstanding_rendered(sys::Db& db, std::int64_t enrollment_id,
+                                                std::string_view renderer);
+// Inside a transaction: false when the delivery has settled or was held back meanwhile.
+bool lock_delivery(sys::Db& db, std::int64_t queue_id);
+
 // A new session begins: what was answered NotNow in the last one is offered again.
 void reopen_not_now(sys::Db& db, std::int64_t enrollment_id);
 

@@ -15,6 +15,7 @@ using store::EnrollmentState;
 auto const kNow = sys::from_unix(1'800'000'000);
 constexpr sys::seconds kHour{3600};
 constexpr sys::seconds kOverlap{24 * 3600};
+constexpr sys::seconds kGrace{180 * 24 * 3600};
 
 // An admitted sender; each test changes one thing.
 struct Fixture {
@@ -35,9 +36,19 @@ struct Fixture {
     ids.device = "U";
   }
   [[nodiscard]] service::Verdict judge() const {
-    return service::judge_sender(sender, presented, ids, kOverlap, kNow);
+    service::Config config;
+    config.identity_overlap = kOverlap;
+    config.identity_grace = kGrace;
+    return service::judge_sender(sender, presented, ids, config, kNow);
   }
 };
+
+// Expired a second ago.
+Fixture expired() {
+  Fixture f;
+  f.sender.identity->not_after = kNow - sys::seconds(1);
+  return f;
+}
 
 store::Ticket open_ticket() {
   store::Ticket ticket;
@@ -88,8 +99,60 @@ TEST_CASE("An identity counts by its state and its dates") {
   early.sender.identity->not_before = kNow + sys::seconds(1);
   CHECK(early.judge().ruling == Ruling::refuse);
   Fixture late;
-  late.sender.identity->not_after = kNow - sys::seconds(1);
+  late.sender.identity->not_after = kNow - kGrace - sys::seconds(1);
   CHECK(late.judge().ruling == Ruling::refuse);
+}
+
+TEST_CASE("An expired identity is heard for its renewal, for the grace and over TLS only") {
+  CHECK(expired().judge().ruling == Ruling::renew_only);
+  CHECK(expired().judge().expired);
+  Fixture last = expired();
+  last.sender.identity->not_after = kNow - kGrace;
+  CHECK(last.judge().ruling == Ruling::renew_only);
+  Fixture distrusted = expired();
+  distrusted.presented.distrust = "FAILED:certificate has expired";
+  CHECK(distrusted.judge().ruling == Ruling::renew_only);
+  Fixture valid;
+  valid.presented.distrust = "FAILED:certificate has expired";
+  CHECK(valid.judge().ruling == Ruling::refuse);
+  Fixture early;
+  early.sender.identity->not_before = kNow + sys::seconds(1);
+  early.presented.distrust = "FAILED:certificate is not yet valid";
+  CHECK(early.judge().ruling == Ruling::refuse);
+  Fixture signed_one = expired();
+  signed_one.sender.device->auth = proto::AuthKind::signature;
+  CHECK(signed_one.judge().ruling == Ruling::refuse);
+  signed_one.presented.proof = proto::AuthKind::signature;
+  CHECK(signed_one.judge().ruling == Ruling::refuse);
+  Fixture unbound = expired();
+  unbound.sender.device.reset();
+  CHECK(unbound.judge().ruling == Ruling::refuse);
+  Fixture other = expired();
+  other.ids.device = "V";
+  CHECK(other.judge().ruling == Ruling::refuse);
+}
+
+TEST_CASE("Only an enrolment that is served has a grace, and a retiring identity only settles in it") {
+  for (auto const state : {EnrollmentState::pending, EnrollmentState::replaced, EnrollmentState::checked_out,
+                           EnrollmentState::disabled, EnrollmentState::rejected}) {
+    Fixture f = expired();
+    f.sender.device->state = state;
+    CHECK(f.judge().ruling == Ruling::refuse);
+    CHECK_FALSE(f.judge().freeze);
+  }
+  Fixture frozen = expired();
+  frozen.sender.device->frozen = true;
+  CHECK(frozen.judge().ruling == Ruling::refuse);
+  for (auto const status : {CertStatus::revoked, CertStatus::retired, CertStatus::pending}) {
+    Fixture f = expired();
+    f.sender.identity->status = status;
+    CHECK(f.judge().ruling == Ruling::refuse);
+  }
+  Fixture retiring = expired();
+  retiring.sender.identity->status = CertStatus::retiring;
+  retiring.sender.identity->retiring_at = kNow;
+  CHECK(retiring.judge().ruling == Ruling::hold_back);
+  CHECK(retiring.judge().expired);
 }
 
 TEST_CASE("A retiring identity is held back for the overlap, then it is a conflict") {
@@ -147,11 +210,16 @@ TEST_CASE("The state of the enrolment decides") {
 
 TEST_CASE("A signing time of another hour keeps commands and tokens back") {
   service::Presented presented;
-  CHECK(service::may_be_handed_secrets(presented, kNow));
+  CHECK(service::signed_in_time(presented, kNow));
+  CHECK(service::is_fresh(presented, kNow));
+  presented.proof = proto::AuthKind::signature;
+  CHECK(service::signed_in_time(presented, kNow));
+  CHECK_FALSE(service::is_fresh(presented, kNow));
   for (auto const& [skew, good] : std::vector<std::pair<int, bool>>{
            {0, true}, {3600, true}, {-3600, true}, {3601, false}, {-3601, false}}) {
     presented.signing_time = kNow + sys::seconds(skew);
-    CHECK(service::may_be_handed_secrets(presented, kNow) == good);
+    CHECK(service::signed_in_time(presented, kNow) == good);
+    CHECK(service::is_fresh(presented, kNow) == good);
   }
 }
 

@@ -86,6 +86,20 @@ TEST_CASE("A renewal keeps every frozen value and every identifier and changes i
         "ANOTHERCHALLENGE");
 }
 
+TEST_CASE("A profile for one reader tells everybody else its name and nothing more") {
+  auto const whole = sys::read_plist(proto::enrollment_profile(frozen(), fresh()));
+  auto const payloads = sys::read_plist(proto::enrollment_payloads(frozen(), fresh()));
+  CHECK(payloads == *whole.find("PayloadContent"));
+  auto const text = proto::encrypted_enrollment_profile(frozen(), fresh(), "ENVELOPED");
+  CHECK(text.find("SECRETCHALLENGE") == std::string::npos);
+  auto const root = sys::read_plist(text);
+  CHECK(root.find("PayloadContent") == nullptr);
+  CHECK(root.find_bool("IsEncrypted") == true);
+  CHECK(root.find_data("EncryptedPayloadContent") == "ENVELOPED");
+  for (char const* key : {"PayloadIdentifier", "PayloadUUID", "PayloadType"})
+    CHECK(root.find_string(key) == whole.find_string(key));
+}
+
 TEST_CASE("One certificate that stands twice in the CA file becomes one payload") {
   auto given = fresh();
   given.trust.push_back(given.trust.front());
