@@ -106,7 +106,10 @@ class TrustRig(mdm_rig.Rig):
                                    certificate_id=self.certificate(identity, number, enrollment))
 
     def restart(self, clock=0, **settings):
-        super().restart(clock, **({"scep_url": SCEP_URL, "organization": "Test"} | self.settings | settings if settings else {}))
+        if settings:
+            self.settings = self.settings | {key.replace("_", "-"): value for key, value in settings.items()}
+            settings = {"scep-url": SCEP_URL, "organization": "Test", "threads": 2} | self.settings
+        super().restart(clock, **settings)
 
     def status(self, device):
         return self.sql(f"SELECT status FROM certificates WHERE id = {device.certificate_id}")

@@ -19,6 +19,7 @@ struct Answer {
 struct Whims {
   std::set<std::string> not_now;
   std::set<std::string> error;
+  std::set<std::string> ignore;  // the session ends there, without an answer
 };
 
 // May use the network: InstallProfile enrols anew when the profile holds a SCEP payload.

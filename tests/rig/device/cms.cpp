@@ -1,6 +1,8 @@
 #include "cms.hpp"
 
 #include <algorithm>
+#include <ctime>
+#include <memory>
 
 namespace device {
 namespace {
@@ -53,6 +55,14 @@ std::string to_der(CMS_ContentInfo* message) {
   return content_of(bio.get());
 }
 
+// Otherwise libcrypto puts the true time there.
+void tell_time(CMS_SignerInfo* signer, int skew) {
+  const std::unique_ptr<ASN1_TIME, Freed<ASN1_TIME_free>> time(
+      ASN1_TIME_adj(nullptr, std::time(nullptr), 0, skew));
+  if (!time || CMS_signed_add1_attr_by_NID(signer, NID_pkcs9_signingTime, time->type, time.get(), -1) != 1)
+    throw crypto_error("cannot tell another time");
+}
+
 }  // namespace
 
 SignatureForm signature_form_from(std::string_view name) {
@@ -67,14 +77,16 @@ std::string name_of(SignatureForm form) {
   return form == SignatureForm::sha256 ? "sha256" : "apple";
 }
 
-std::string mdm_signature(const Identity& identity, std::string_view body, SignatureForm form) {
+std::string mdm_signature(const Identity& identity, std::string_view body, SignatureForm form, int skew) {
   const bool attributes = form == SignatureForm::attributes;
   const unsigned flags = CMS_BINARY | CMS_DETACHED | CMS_PARTIAL | CMS_NOSMIMECAP;
   const Cms cms(CMS_sign(nullptr, nullptr, nullptr, nullptr, flags));
   const EVP_MD* hash = form == SignatureForm::apple ? EVP_sha1() : EVP_sha256();
-  if (!cms || CMS_add1_signer(cms.get(), identity.certificate.get(), identity.key.get(), hash,
-                              flags | (attributes ? 0U : unsigned{CMS_NOATTR})) == nullptr)
-    throw crypto_error("cannot sign with the device identity");
+  CMS_SignerInfo* signer = !cms ? nullptr
+                                : CMS_add1_signer(cms.get(), identity.certificate.get(), identity.key.get(),
+                                                  hash, flags | (attributes ? 0U : unsigned{CMS_NOATTR}));
+  if (signer == nullptr) throw crypto_error("cannot sign with the device identity");
+  if (attributes && skew != 0) tell_time(signer, skew);
   const Bio content = memory_bio(body);
   if (CMS_final(cms.get(), content.get(), nullptr, flags) != 1)
     throw crypto_error("cannot sign with the device identity");
@@ -102,6 +114,16 @@ std::string encode_streamed(CMS_ContentInfo* message, std::string_view content, 
   }
   if (!written) throw crypto_error("cannot stream a CMS message");
   return content_of(out.get());
+}
+
+std::string open_envelope(const std::string& bytes, const Identity& identity) {
+  const Bio in = memory_bio(bytes);
+  const Cms cms(d2i_CMS_bio(in.get(), nullptr));
+  if (!cms) throw crypto_error("EncryptedPayloadContent is no CMS message");
+  const Bio content = memory_bio();
+  if (CMS_decrypt(cms.get(), identity.key.get(), identity.certificate.get(), nullptr, content.get(), 0) != 1)
+    throw crypto_error("EncryptedPayloadContent is not for this device's identity");
+  return content_of(content.get());
 }
 
 std::string unwrap_signed(const std::string& bytes, std::string& signer) {

@@ -15,11 +15,15 @@ SignatureForm signature_form_from(std::string_view name);  // apple, attrs, sha2
 std::string name_of(SignatureForm form);
 
 // Detached signature over the exact body, signer certificate included (the leaf alone); not yet base64.
-std::string mdm_signature(const Identity& identity, std::string_view body, SignatureForm form);
+// skew: seconds by which the device's clock is off, told by the signingTime of form attributes.
+std::string mdm_signature(const Identity& identity, std::string_view body, SignatureForm form, int skew = 0);
 
 // Encodes a message of CMS_sign or CMS_encrypt (CMS_PARTIAL | CMS_STREAM) around content as streamed BER,
 // whose constructed OCTET STRING has segments of at most that many bytes.
 std::string encode_streamed(CMS_ContentInfo* message, std::string_view content, std::size_t segment);
+
+// The content of EnvelopedData for this identity, as in EncryptedPayloadContent.
+std::string open_envelope(const std::string& bytes, const Identity& identity);
 
 // The content of a CMS-signed profile, its signature checked against the certificates inside (not their
 // issuer). signer gets the signer's name. Plain profiles come back as they are, with an empty signer.

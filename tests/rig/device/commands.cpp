@@ -1,6 +1,7 @@
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 #include <thread>
 
 #include "bytes.hpp"
@@ -22,7 +23,25 @@ Say talker(const Options& options) {
 }
 
 Whims whims_of(const Options& options) {
-  return {{options.not_now.begin(), options.not_now.end()}, {options.error.begin(), options.error.end()}};
+  return {{options.not_now.begin(), options.not_now.end()},
+          {options.error.begin(), options.error.end()},
+          {options.ignore.begin(), options.ignore.end()}};
+}
+
+Habits habits_of(const Options& options) {
+  Habits habits;
+  habits.quiet_renewal = options.quiet_renewal;
+  habits.old_session = old_session_from(options.old_session);
+  return habits;
+}
+
+// As whom it speaks in this run, and by which clock.
+void put_on(const Options& options, Device& device) {
+  device.clock_skew = options.clock_skew;
+  if (!options.identity.empty()) device.shown = load_device(options.identity).identity;
+  if (!options.old_identity) return;
+  if (!device.old_identity) throw Error(device.label() + " was never renewed: it has no old identity");
+  device.shown = device.old_identity;
 }
 
 Channel& channel_of(const Options& options, Device& device) {
@@ -44,10 +63,13 @@ void print_session(const Device& device, const std::vector<Handled>& handled) {
 }
 
 void run_session(const Options& options, Device& device, Channel& channel, const Say& say) {
+  put_on(options, device);
   Http http = connect(device);
   http.record(options.record);
   KeyPool keys(options.keys);
-  Context context{device, http, keys, say, static_cast<std::size_t>(options.scep_segment)};
+  if (old_session_from(options.old_session) == OldSession::resumed) http.resume();
+  Context context{
+      device, http, keys, say, static_cast<std::size_t>(options.scep_segment), habits_of(options)};
   const auto handled = hold_session(context, channel, whims_of(options));
   if (options.json) return print_session(device, handled);
   say(device.label() + ": session over, " + std::to_string(handled.size()) + " command(s)");
@@ -122,6 +144,16 @@ std::string body_for(const Options& options, Device& device) {
   return to_xml(message);
 }
 
+// A recorded request, from whoever has the recording: without certificate, with the headers as they were.
+Reply send_again(Http& http, const Device& device, const Options& options, const std::string& body) {
+  Request request{"again", "PUT", "", "MDM/1.0", body, {}};
+  request.url = is_status(options.message) || options.message == "command" ? device.mdm.server_url
+                                                                           : device.mdm.checkin_url;
+  std::istringstream lines(read_file(options.headers));
+  for (std::string line; std::getline(lines, line);) request.headers.push_back(line);
+  return http.perform(request);
+}
+
 }  // namespace
 
 int enroll_command(const Options& options) {
@@ -139,7 +171,9 @@ int enroll_command(const Options& options) {
   KeyPool keys(options.keys);
   Http http(device.system_trust);
   http.record(options.record);
-  Context context{device, http, keys, say, static_cast<std::size_t>(options.scep_segment)};
+  device.clock_skew = options.clock_skew;
+  Context context{device, http, keys, say, static_cast<std::size_t>(options.scep_segment), {}};
+  if (!options.identity.empty()) context.habits.borrowed = load_device(options.identity).identity;
   enrol(context, fetch_profile(http, options.url, scep_user_agent(device.kind)), options.user);
   if (options.json)
     std::cout << R"({"udid":)" << json_string(device.udid) << R"(,"serial":)" << json_string(device.serial)
@@ -171,12 +205,14 @@ int wait_command(const Options& options) {
 int send_command(const Options& options) {
   Device device = load_device(options.state);
   const std::string body = body_for(options, device);
-  if (!options.identity.empty()) device.identity = load_device(options.identity).identity;
+  put_on(options, device);
   if (options.no_identity) device.client_certificate = device.mdm.sign_message = false;
   Http http = connect(device);
   http.record(options.record);
   const bool status = is_status(options.message) || options.message == "command";
-  const Reply reply = status ? tell_status(http, device, body, "report") : check_in(http, device, body);
+  const Reply reply = !options.headers.empty() ? send_again(http, device, options, body)
+                      : status                 ? tell_status(http, device, body, "report")
+                                               : check_in(http, device, body);
   if (options.json) {
     std::cout << R"({"status":)" << reply.status << R"(,"content_type":)" << json_string(reply.content_type)
               << R"(,"body":)" << json_string(reply.body) << '}' << std::endl;

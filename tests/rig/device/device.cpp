@@ -73,6 +73,9 @@ void read_folder(Device& device) {
   if (fs::exists(folder / "key.pem") && fs::exists(folder / "cert.pem"))
     device.identity = make_identity(key_from_pem(read_file(folder / "key.pem")),
                                     certificate_from_pem(read_file(folder / "cert.pem")));
+  if (fs::exists(folder / "old-key.pem") && fs::exists(folder / "old-cert.pem"))
+    device.old_identity = make_identity(key_from_pem(read_file(folder / "old-key.pem")),
+                                        certificate_from_pem(read_file(folder / "old-cert.pem")));
   if (fs::exists(folder / "ca/system.pem")) device.system_trust = read_file(folder / "ca/system.pem");
   for (int i = 1; fs::exists(folder / ("ca/profile-" + std::to_string(i) + ".pem")); ++i)
     device.roots.push_back(read_file(folder / ("ca/profile-" + std::to_string(i) + ".pem")));
@@ -132,6 +135,10 @@ void Device::save() const {
 void Device::save_identity() const {
   if (folder.empty()) return;
   make_private_folder(folder / "ca");
+  if (old_identity) {
+    write_file(folder / "old-key.pem", old_identity.key_pem, secret_file);
+    write_file(folder / "old-cert.pem", old_identity.certificate_pem, secret_file);
+  }
   write_file(folder / "key.pem", identity.key_pem, secret_file);
   write_file(folder / "cert.pem", identity.certificate_pem, secret_file);
   if (!system_trust.empty()) write_file(folder / "ca/system.pem", system_trust, secret_file);

@@ -50,6 +50,9 @@ struct Device {
   std::string system_trust;        // PEM of --ca-file: what the system would trust by itself
 
   Identity identity;
+  Identity old_identity;  // the one before the last renewal; a device that misbehaves goes on showing it
+  Identity shown;         // in this run, instead of `identity`: the old one, or another device's
+  int clock_skew = 0;     // seconds, in this run
   SignatureForm signature_form = SignatureForm::apple;
   bool client_certificate = true;  // presented in TLS; false: as behind a proxy that drops it
 
@@ -63,6 +66,7 @@ struct Device {
   std::filesystem::path folder;  // empty: in memory only
 
   std::string trust() const;  // PEM for MDM and SCEP traffic
+  const Identity& speaking() const { return shown ? shown : identity; }
   std::string label() const { return name_of(kind) + ' ' + udid; }
   void save() const;
   void save_identity() const;

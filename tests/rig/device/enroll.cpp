@@ -101,20 +101,32 @@ void check_frozen(const Device& device, const Profile& profile, const MdmPayload
     throw Error(std::string("the new profile changes ") + user_channels);
 }
 
+void announce(Context& context) {
+  must_check_in(context.http, context.device, authenticate_message(context.device));
+  context.say(context.device.label() + ": Authenticate accepted with the new identity");
+  send_token_updates(context);
+}
+
 void renew(Context& context, const Profile& profile, const MdmPayload& mdm) {
   Device& device = context.device;
   check_frozen(device, profile, mdm);
   Device renewed = device;
   take_settings(renewed, profile, mdm);
   renewed.channel.push_magic = uuid();  // TokenUpdate may bring another one at any time
-  Context with_new{renewed, context.http, context.keys, context.say, context.scep_segment};
-  context.http.trust(renewed.trust());
+  // The connection of the session stays as it is where the device goes on using it.
+  const bool apart = context.habits.old_session != OldSession::none;
+  Http aside = connect(renewed);
+  Http& http = apart ? aside : context.http;
+  Context with_new{renewed, http, context.keys, context.say, context.scep_segment};
+  http.trust(renewed.trust());
   renewed.identity = get_identity(with_new, *profile.identity());
+  renewed.old_identity = device.identity;
   renewed.save_identity();
   device = std::move(renewed);
-  must_check_in(context.http, device, authenticate_message(device));
-  context.say(device.label() + ": Authenticate accepted with the new identity");
-  send_token_updates(context);
+  device.save();
+  Context as_new{device, http, context.keys, context.say, context.scep_segment};
+  if (!context.habits.quiet_renewal) announce(as_new);
+  if (apart) device.shown = device.old_identity;
 }
 
 }  // namespace
@@ -146,7 +158,8 @@ void enrol(Context& context, const Profile& profile, const std::string& user) {
   attempt.identity = {};
   Context trying{attempt, context.http, context.keys, context.say, context.scep_segment};
   context.http.trust(attempt.trust());
-  attempt.identity = get_identity(trying, *profile.identity());
+  attempt.identity =
+      context.habits.borrowed ? context.habits.borrowed : get_identity(trying, *profile.identity());
   must_check_in(context.http, attempt, authenticate_message(attempt));
   context.say(attempt.label() + ": Authenticate accepted");
   context.device = std::move(attempt);
@@ -157,7 +170,7 @@ void enrol(Context& context, const Profile& profile, const std::string& user) {
 
 void install(Context& context, const std::string& bytes) {
   Device& device = context.device;
-  const Profile profile = read_profile(bytes);
+  const Profile profile = read_profile(bytes, &device.identity);
   if (profile.mdm) return renew(context, profile, *profile.mdm);
   for (const ScepPayload& payload : profile.scep) {
     const Identity identity = get_identity(context, payload);
@@ -170,6 +183,13 @@ void install(Context& context, const std::string& bytes) {
                 [&](const InstalledProfile& p) { return p.identifier == profile.identifier; });
   device.profiles.push_back({profile.identifier, profile.uuid, profile.display_name});
   device.save();
+}
+
+OldSession old_session_from(const std::string& name) {
+  if (name.empty()) return OldSession::none;
+  if (name == "kept") return OldSession::kept;
+  if (name == "resumed") return OldSession::resumed;
+  throw Error("unknown kind of session '" + name + "'; known: kept, resumed");
 }
 
 void leave(Context& context) {

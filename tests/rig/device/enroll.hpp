@@ -12,6 +12,20 @@ namespace device {
 // url: https, file:// or a plain path.
 Profile fetch_profile(Http& http, const std::string& url, const std::string& user_agent);
 
+// What of a session goes on after a renewal over the connection that shows the old identity.
+enum class OldSession {
+  none,     // the next request opens a new one and shows the new identity
+  kept,     // the connection is still open
+  resumed,  // a new connection resumes the TLS session
+};
+OldSession old_session_from(const std::string& name);  // "", kept, resumed
+
+struct Habits {
+  bool quiet_renewal = false;  // neither Authenticate nor TokenUpdate after a renewal
+  OldSession old_session = OldSession::none;
+  Identity borrowed;  // enrols with this identity instead of asking for one
+};
+
 // Everything that is needed to act for one device.
 struct Context {
   Device& device;
@@ -19,6 +33,7 @@ struct Context {
   KeyPool& keys;
   const Say& say;
   std::size_t scep_segment = ScepHabits().segment;
+  Habits habits = {};
 };
 
 void enrol(Context& context, const Profile& profile, const std::string& user);

@@ -169,7 +169,8 @@ class Fleet {
   Statistics statistics_;
   const Say silent_ = [](const std::string&) {};
   const Whims whims_{{options_.not_now.begin(), options_.not_now.end()},
-                     {options_.error.begin(), options_.error.end()}};
+                     {options_.error.begin(), options_.error.end()},
+                     {}};
 };
 
 }  // namespace

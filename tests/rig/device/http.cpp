@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 
 #include "bytes.hpp"
 #include "crypto.hpp"
@@ -42,6 +43,16 @@ std::string explain(CURLcode code, const char* detail) {
   return text;
 }
 
+// Asked during the transfer: afterwards curl does not tell.
+std::size_t watch_session(char* /*bytes*/, std::size_t size, std::size_t count, void* target) {
+  auto& [curl, resumed] = *static_cast<std::pair<CURL*, bool>*>(target);
+  curl_tlssessioninfo* tls = nullptr;
+  if (curl_easy_getinfo(curl, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK && tls != nullptr &&
+      tls->backend == CURLSSLBACKEND_OPENSSL && tls->internals != nullptr)
+    resumed = SSL_session_reused(static_cast<SSL*>(tls->internals)) == 1;
+  return size * count;
+}
+
 List header_list(const Request& request) {
   curl_slist* list = curl_slist_append(nullptr, "Expect:");  // Apple's client sends the body at once
   for (const std::string& line : request.headers) list = curl_slist_append(list, line.c_str());
@@ -60,7 +71,6 @@ void set_request(CURL* curl, const Request& request) {
   curl_easy_setopt(curl, CURLOPT_USERAGENT, request.user_agent.c_str());
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
-  curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);  // every connection costs a whole handshake
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 20L);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
@@ -97,13 +107,29 @@ void Http::record(std::string folder) {
   if (!record_.empty()) std::filesystem::create_directories(record_);
 }
 
+std::string Http::start_recording(const Request& request) {
+  if (record_.empty() || request.body.empty()) return "";
+  const std::string name = record_ + '/' + std::to_string(++recorded_) + '-' + request.phase;
+  std::string headers;
+  for (const std::string& line : request.headers) headers += line + '\n';
+  write_file(name, request.body, 0600);
+  write_file(name + ".headers", headers, 0600);
+  return name;
+}
+
+void Http::resume() { resume_ = true; }
+
+std::string name_of(Connection connection) {
+  if (connection == Connection::kept) return "kept";
+  return connection == Connection::resumed ? "resumed" : "fresh";
+}
+
 void Http::close() { handle_ = std::make_unique<Handle>(); }
 
 Reply Http::perform(const Request& request) {
   CURL* curl = handle_->curl.get();
   curl_easy_reset(curl);
-  if (!record_.empty() && !request.body.empty())
-    write_file(record_ + '/' + std::to_string(++recorded_) + '-' + request.phase, request.body, 0600);
+  const std::string recording = start_recording(request);
   const List headers = header_list(request);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   set_request(curl, request);
@@ -115,6 +141,12 @@ Reply Http::perform(const Request& request) {
     curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &certificate);
     curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &key);
   }
+  // Otherwise every connection costs a whole handshake.
+  curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, resume_ ? 1L : 0L);
+  curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, resume_ ? 1L : 0L);
+  std::pair<CURL*, bool> session{curl, false};
+  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, watch_session);
+  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &session);
   Reply reply;
   char detail[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
@@ -129,6 +161,11 @@ Reply Http::perform(const Request& request) {
   if (type != nullptr) reply.content_type = type;
   if (samples_ != nullptr) samples_->push_back({request.phase, took.count(), code == CURLE_OK && reply.ok()});
   if (code != CURLE_OK) throw Error(request.url + ": " + explain(code, detail));
+  long connects = 1;
+  curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+  if (session.second) reply.connection = Connection::resumed;
+  if (connects == 0) reply.connection = Connection::kept;
+  if (!recording.empty()) write_file(recording + ".reply", reply.body, 0600);
   return reply;
 }
 

@@ -12,8 +12,16 @@ namespace device {
 
 struct Identity;
 
+enum class Connection {
+  fresh,    // a full handshake
+  resumed,  // a new connection that resumed an earlier TLS session: no certificate was sent on it
+  kept,
+};
+std::string name_of(Connection connection);
+
 struct Reply {
   long status = 0;
+  Connection connection = Connection::fresh;
   std::string content_type;  // exactly as received
   std::string body;
   bool ok() const { return status >= 200 && status < 300; }
@@ -47,17 +55,21 @@ class Http {
   void identity(const Identity* identity);  // null: present no client certificate
   Reply perform(const Request& request);
   void close();
-  void record(
-      std::string folder);  // keeps the body of every request there, numbered, for tests (secrets included)
+  void resume();  // from now on every request opens a connection that resumes the TLS session of the last
+  // Keeps every request and its reply there, for tests (secrets included): NUMBER-PHASE,
+  // NUMBER-PHASE.headers, NUMBER-PHASE.reply.
+  void record(std::string folder);
 
  private:
   struct Handle;
+  std::string start_recording(const Request& request);  // the file's name, empty when nothing is recorded
   std::unique_ptr<Handle> handle_;
   std::string trust_;
   std::string certificate_;
   std::string key_;
   std::string record_;
   int recorded_ = 0;
+  bool resume_ = false;
   Samples* samples_;
 };
 

@@ -24,9 +24,11 @@ bool process_lives(std::string_view text) {
 bool owner_lives(const fs::path& key, const std::string& owner) {
   const std::size_t space = owner.find(' ');
   if (space == std::string::npos || process_lives(owner.substr(0, space))) return true;
-  const fs::path theirs = fs::path(owner.substr(space + 1)) / "key.pem";
+  const fs::path folder = owner.substr(space + 1);
   std::error_code gone;
-  return fs::exists(theirs, gone) && read_file(theirs) == read_file(key);
+  for (const char* name : {"key.pem", "old-key.pem"})
+    if (fs::exists(folder / name, gone) && read_file(folder / name) == read_file(key)) return true;
+  return false;
 }
 
 void reclaim(const fs::path& used, const fs::path& free) {

@@ -50,17 +50,28 @@ po::options_description enrolment_options(Options& o) {
 
 po::options_description session_options(Options& o) {
   po::options_description options("Sessions (poll, wait, send, fleet)");
-  options.add_options()                                                                                     //
-      ("state", po::value(&o.state), "the device's folder; fleet: a folder of such folders")                //
-      ("user-channel", po::bool_switch(&o.user_channel), "act on the user's channel")                       //
-      ("not-now", po::value<std::string>(), "request types to answer NotNow, comma-separated")              //
-      ("error", po::value<std::string>(), "request types to answer Error, comma-separated")                 //
+  options.add_options()                                                                                  //
+      ("state", po::value(&o.state), "the device's folder; fleet: a folder of such folders")             //
+      ("user-channel", po::bool_switch(&o.user_channel), "act on the user's channel")                    //
+      ("not-now", po::value<std::string>(), "request types to answer NotNow, comma-separated")           //
+      ("error", po::value<std::string>(), "request types to answer Error, comma-separated")              //
+      ("ignore", po::value<std::string>(), "request types at which the session ends without an answer")  //
+      ("quiet-renewal", po::bool_switch(&o.quiet_renewal),
+       "no Authenticate and TokenUpdate after a renewal")  //
+      (
+          "old-session", po::value(&o.old_session),
+          "kept or resumed: the session goes on after a renewal over a connection that shows the old "
+          "identity")  //
+      ("clock-skew", po::value(&o.clock_skew),
+       "seconds that the signing time is off (--signature-form attrs)")                                     //
       ("apns-log", po::value(&o.apns_log), "log of the APNs stand-in (JSON lines)")                         //
       ("timeout", po::value(&o.timeout), "seconds to wait for a push (30)")                                 //
       ("data", po::value(&o.data), "send: the bootstrap token, or a plist whose keys go into the message")  //
       ("set", po::value(&o.set)->composing(), "send: KEY=TEXT into the message; KEY= leaves it out")        //
       ("body", po::value(&o.body), "send: this file is the body; MESSAGE `command` sends it to ServerURL")  //
-      ("identity", po::value(&o.identity), "send: with the identity of the device in this folder")          //
+      ("headers", po::value(&o.headers), "send: these lines (as --record keeps them) are the headers")      //
+      ("identity", po::value(&o.identity), "with the identity of the device in this folder")                //
+      ("old-identity", po::bool_switch(&o.old_identity), "with the identity before the last renewal")       //
       ("no-identity", po::bool_switch(&o.no_identity), "send: neither client certificate nor signature");
   return options;
 }
@@ -91,7 +102,7 @@ bool parse(int argc, char** argv, Options& o) {
   po::options_description visible("Options");
   visible.add_options()                                                            //
       ("json", po::bool_switch(&o.json), "result as JSON on stdout, for scripts")  //
-      ("record", po::value(&o.record), "keep the body of every request in this folder (secrets included)")(
+      ("record", po::value(&o.record), "keep every request and reply in this folder (secrets included)")(
           "help", "this text")("version", "the version");
   visible.add(enrolment_options(o)).add(session_options(o)).add(fleet_options(o));
   po::options_description all;
@@ -105,6 +116,7 @@ bool parse(int argc, char** argv, Options& o) {
   po::notify(given);
   if (given.count("not-now") != 0) o.not_now = split(given["not-now"].as<std::string>());
   if (given.count("error") != 0) o.error = split(given["error"].as<std::string>());
+  if (given.count("ignore") != 0) o.ignore = split(given["ignore"].as<std::string>());
   if (given.count("help") != 0) std::cout << synopsis << '\n' << visible;
   if (given.count("version") != 0) std::cout << "pomona-device " << POMONA_VERSION << '\n';
   return given.count("help") == 0 && given.count("version") == 0;

@@ -21,10 +21,11 @@ Reply put(Http& http, Device& device, const std::string& url, Request request) {
   request.url = url;
   request.user_agent = "MDM/1.0";
   if (device.mdm.sign_message)
-    request.headers.push_back("Mdm-Signature: " +
-                              base64(mdm_signature(device.identity, request.body, device.signature_form)));
+    request.headers.push_back(
+        "Mdm-Signature: " +
+        base64(mdm_signature(device.speaking(), request.body, device.signature_form, device.clock_skew)));
   http.trust(device.trust());
-  http.identity(device.client_certificate ? &device.identity : nullptr);
+  http.identity(device.client_certificate ? &device.speaking() : nullptr);
   Reply reply = http.perform(request);
   obey_removal(reply, device);
   return reply;

@@ -10,11 +10,12 @@ struct Options {
   std::string command, message;
   std::string url, state, ca_file, keys, udid, serial, user, identity;
   std::string kind = "mac", signature_form = "apple";
-  std::string apns_log, data, body, record;
-  std::vector<std::string> set, not_now, error;
-  int timeout = 30, count = 0, parallel = 4, rounds = 1, scep_segment = 65536;
+  std::string apns_log, data, body, record, headers, old_session;
+  std::vector<std::string> set, not_now, error, ignore;
+  int timeout = 30, count = 0, parallel = 4, rounds = 1, scep_segment = 65536, clock_skew = 0;
   bool json = false, user_channel = false, no_client_certificate = false, no_identity = false;
   bool awaiting = false, idle_only = false, keep_alive = false;
+  bool quiet_renewal = false, old_identity = false;
 };
 
 int enroll_command(const Options& options);

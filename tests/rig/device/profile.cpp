@@ -194,6 +194,22 @@ void read_payload(const Value& value, Profile& profile, std::set<std::string>& u
     profile.roots.push_back(read_certificate(*dict, type, where));
 }
 
+// In the clear, or encrypted to the identity that the device has already.
+Array payloads_of(const Dict& root, const Identity* identity) {
+  if (root.boolean("IsEncrypted").value_or(false)) {
+    const auto envelope = root.data("EncryptedPayloadContent");
+    if (!envelope) throw Error("the profile IsEncrypted and lacks the data EncryptedPayloadContent");
+    if (identity == nullptr || !*identity)
+      throw Error("the profile is encrypted, and this device has no identity yet to open it with");
+    const Value content = parse_plist(open_envelope(*envelope, *identity));
+    if (content.array() == nullptr) throw Error("EncryptedPayloadContent holds no array of payloads");
+    return *content.array();
+  }
+  const Array* payloads = root.array("PayloadContent");
+  if (payloads == nullptr) throw Error("the profile lacks the array PayloadContent");
+  return *payloads;
+}
+
 }  // namespace
 
 const ScepPayload* Profile::identity() const {
@@ -203,7 +219,7 @@ const ScepPayload* Profile::identity() const {
   return at == scep.end() ? nullptr : &*at;
 }
 
-Profile read_profile(const std::string& bytes) {
+Profile read_profile(const std::string& bytes, const Identity* identity) {
   Profile profile;
   const Dict root = parse_plist_dict(unwrap_signed(bytes, profile.signer));
   const Frame frame = read_frame(root, "the profile");
@@ -211,10 +227,8 @@ Profile read_profile(const std::string& bytes) {
   profile.identifier = frame.identifier;
   profile.uuid = frame.uuid;
   profile.display_name = root.string("PayloadDisplayName").value_or(profile.identifier);
-  const Array* payloads = root.array("PayloadContent");
-  if (payloads == nullptr) throw Error("the profile lacks the array PayloadContent");
   std::set<std::string> uuids{profile.uuid};
-  for (const Value& payload : *payloads) read_payload(payload, profile, uuids);
+  for (const Value& payload : payloads_of(root, identity)) read_payload(payload, profile, uuids);
   if (profile.mdm && profile.identity() == nullptr)
     throw Error("the MDM payload's IdentityCertificateUUID names no SCEP payload of this profile");
   return profile;

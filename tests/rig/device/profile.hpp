@@ -47,6 +47,8 @@ struct Profile {
   const ScepPayload* identity() const;  // the payload that the MDM payload names
 };
 
-Profile read_profile(const std::string& bytes);
+struct Identity;
+// identity: what EncryptedPayloadContent is opened with; null: such a profile is refused.
+Profile read_profile(const std::string& bytes, const Identity* identity = nullptr);
 
 }  // namespace device

@@ -26,6 +26,9 @@ std::string exchange(Context& context, Channel& channel, const std::string& body
   if (is_report) channel.pending_report = body;
   if (is_report) context.device.save();
   const Reply reply = tell_status(context.http, context.device, body, is_report ? "report" : "idle");
+  if (context.device.shown)
+    context.say(context.device.label() + ": over a " + name_of(reply.connection) +
+                " connection with another identity than its own");
   if (!reply.ok())
     throw Error("the server answered " + std::string(is_report ? "a report" : "Idle") + " with " +
                 reply_summary(reply) + (is_report ? "; it is kept for the next session" : ""));
@@ -64,6 +67,11 @@ std::vector<Handled> hold_session(Context& context, Channel& channel, const Whim
     if (refused.count(command.uuid) != 0)
       throw Error("the server offered " + command.type + " (" + command.uuid +
                   ") again after NotNow in one session");
+    if (whims.ignore.count(command.type) != 0) {
+      handled.push_back({command.uuid, command.type, "", "left without an answer, as asked for by --ignore"});
+      tell(context, handled.back());
+      break;
+    }
     const Answer given = answer(context, command.type, command.content, whims);
     if (given.status == "NotNow") refused.insert(command.uuid);
     handled.push_back({command.uuid, command.type, given.status, given.remark});
