@@ -28,7 +28,9 @@ class Grace(TrustTest):
     def move(self, *devices, days):
         for device in devices:
             self.rig.sql(f"UPDATE certificates SET not_before = not_before - INTERVAL {days} DAY, "
-                         f"not_after = not_after - INTERVAL {days} DAY WHERE id = {device.certificate_id}")
+                         f"not_after = not_after - INTERVAL {days} DAY, retiring_at = retiring_at - INTERVAL {days} DAY "
+                         f"WHERE id = {device.certificate_id}")
+            self.rig.sql(f"UPDATE enrollments SET last_seen_at = last_seen_at - INTERVAL 1 HOUR WHERE external_id = '{device.udid}'")
 
     def expired(self, device):
         return self.rig.tls(device, EXPIRED)
