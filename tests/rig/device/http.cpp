@@ -109,7 +109,7 @@ void Http::record(std::string folder) {
 
 std::string Http::start_recording(const Request& request) {
   if (record_.empty() || request.body.empty()) return "";
-  const std::string name = record_ + '/' + std::to_string(++recorded_) + '-' + request.phase;
+  std::string name = record_ + '/' + std::to_string(++recorded_) + '-' + request.phase;
   std::string headers;
   for (const std::string& line : request.headers) headers += line + '\n';
   write_file(name, request.body, 0600);
@@ -126,13 +126,8 @@ std::string name_of(Connection connection) {
 
 void Http::close() { handle_ = std::make_unique<Handle>(); }
 
-Reply Http::perform(const Request& request) {
-  CURL* curl = handle_->curl.get();
-  curl_easy_reset(curl);
-  const std::string recording = start_recording(request);
-  const List headers = header_list(request);
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-  set_request(curl, request);
+void Http::set_tls(void* handle) const {
+  CURL* curl = handle;
   curl_blob trust = blob_of(trust_);
   curl_blob certificate = blob_of(certificate_);
   curl_blob key = blob_of(key_);
@@ -144,6 +139,16 @@ Reply Http::perform(const Request& request) {
   // Otherwise every connection costs a whole handshake.
   curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, resume_ ? 1L : 0L);
   curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, resume_ ? 1L : 0L);
+}
+
+Reply Http::perform(const Request& request) {
+  CURL* curl = handle_->curl.get();
+  curl_easy_reset(curl);
+  const std::string recording = start_recording(request);
+  const List headers = header_list(request);
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+  set_request(curl, request);
+  set_tls(curl);
   std::pair<CURL*, bool> session{curl, false};
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, watch_session);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &session);

@@ -62,6 +62,7 @@ class Http {
 
  private:
   struct Handle;
+  void set_tls(void* curl) const;
   std::string start_recording(const Request& request);  // the file's name, empty when nothing is recorded
   std::unique_ptr<Handle> handle_;
   std::string trust_;
