@@ -2,6 +2,7 @@
 
 POMONA_WRITE_MATRIX=1 writes the table into the page instead of comparing it.
 """
+# time limit: 600
 import os
 import sys
 import tempfile

@@ -28,7 +28,9 @@ from scep_strangers import Certmonger, GoClient, StrongSwan  # noqa: E402
 
 PAGE = ROOT / "docs/certificates.md"
 BEGIN, END = "<!-- client matrix: written by tests/e2e/test_scep_matrix.py -->", "<!-- end -->"
-KINDS = {"RSA-2048": []}
+ONE = "RSA-2048, no RA"
+KINDS = {"RSA-2048": ["--key", "rsa-2048"], "RSA-3072": ["--key", "rsa-3072"], "RSA-4096": ["--key", "rsa-4096"],
+         "P-256": ["--key", "p-256"], "P-384": ["--key", "p-384"], ONE: ["--key", "rsa-2048", "--one-certificate"]}
 OPEN = {}
 DEFAULT = {}
 YES, BAD_ALG, BAD_REQUEST, STOPS = "yes", "refused: badAlg", "refused: badRequest", "client stops"
@@ -43,7 +45,7 @@ class Visit:
         folder.mkdir()
         self.iphone, self.mac = Apple(stand, folder / "ios", "iOS"), Apple(stand, folder / "macos", "macOS")
         self.sscep, self.strongswan = Sscep(stand, folder / "sscep"), StrongSwan(stand, folder / "strongswan")
-        self.go = {name: GoClient(stand, folder / f"go-{name}") for name in ("tls", "http", "wrong", "closed")}
+        self.go = {name: GoClient(stand, folder / f"go-{name}") for name in ("plain", "tls", "http", "wrong", "closed")}
         self.tickets, self.enrolled, self.bound = {}, {}, {}
 
     def challenge(self, name=None):
@@ -123,10 +125,10 @@ def certmonger_rekeys(visit):
     return visit.certmonger.rekey(visit.named("told"))
 
 
-def go_enrols(name, url, right=True):
+def go_enrols(name, url, right=True, pinned=True):
     def act(visit):
         challenge = visit.challenge(f"go-{name}") if right else WRONG
-        outcome = visit.go[name].enrol(getattr(visit.stand, url), challenge)
+        outcome = visit.go[name].enrol(getattr(visit.stand, url), challenge, pinned)
         return visit.keep(f"go-{name}", outcome) if outcome.certificate else outcome
     return act
 
@@ -153,7 +155,7 @@ YOUNG = [
     Row(SWAN, "enrol: AES, SHA-256", strongswan_enrols),
     Row(SWAN, "enrol, `--digest sha512`", with_options("--digest", "sha512", name="strongswan-2")),
     Row(SWAN, "wrong challenge", lambda v: v.strongswan.enrol(WRONG), BAD_REQUEST),
-    Row(CERTMONGER, "enrol", certmonger_enrols),
+    Row(CERTMONGER, "enrol", certmonger_enrols, but={ONE: STOPS}),
     Row(CERTMONGER, "enrol, certificates named (`-r`, `-N`, `-I`)", certmonger_told),
     Row(CERTMONGER, "wrong challenge", certmonger_wrong, BAD_REQUEST),
     Row(SSCEP, "enrol: POST, AES-128", sscep_enrols("aes128", "POST", "sscep")),

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from cryptography.hazmat.primitives.hashes import SHA256  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: E402
 from scep_client import pool_key  # noqa: E402
 from scep_outcome import FAIL_INFO, Outcome  # noqa: E402
@@ -94,12 +95,16 @@ class GoClient:
         found = re.search(r"failInfo: (\w+)", text)
         return Outcome(refusal=found[1] if found else "", trouble=last_words(text), transcript=text)
 
-    def enrol(self, url, challenge, *options):
-        return self.ask(url, "-challenge", challenge, *options)
+    def fingerprint(self):
+        """Names whom it encrypts to; without it that is every certificate of GetCACert, which fails where one is EC."""
+        return ["-ca-fingerprint", self.stand.recipient.fingerprint(SHA256()).hex()]
 
-    def renew(self, url, *options):
+    def enrol(self, url, challenge, pinned=True):
+        return self.ask(url, "-challenge", challenge, *(self.fingerprint() if pinned else ()))
+
+    def renew(self, url):
         """A second run in the folder: message type 17."""
-        return self.ask(url, *options)
+        return self.ask(url, *self.fingerprint())
 
 
 class Certmonger:
@@ -115,7 +120,8 @@ class Certmonger:
         self.environment = {key: value for key, value in os.environ.items() if key != "DBUS_SESSION_BUS_ADDRESS"}
         self.environment |= {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
         # The session ends with our end of this pipe, the daemon with the session.
-        script = "/usr/lib/certmonger/certmonger-session -n & echo \"$DBUS_SESSION_BUS_ADDRESS\"; read -r _; kill $!; wait"
+        # certmonger closes every descriptor there could be before each of its many helpers.
+        script = "ulimit -n 256; /usr/lib/certmonger/certmonger-session -n & echo \"$DBUS_SESSION_BUS_ADDRESS\"; read -r _; kill $!; wait"
         self.process = subprocess.Popen(["dbus-run-session", "--", "sh", "-c", script], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.log, text=True, env=self.environment, cwd=folder)
         self.environment["DBUS_SESSION_BUS_ADDRESS"] = self.process.stdout.readline().strip()
