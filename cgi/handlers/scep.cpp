@@ -14,6 +14,7 @@ void describe(service::ScepAnswer const& answer, sys::LogLine& line) {
   line.add("outcome", answer.outcome);
   if (!answer.fail_info.empty()) line.add("fail_info", answer.fail_info);
   if (!answer.reason.empty()) line.add("reason", answer.reason);
+  if (!answer.old_algorithms.empty()) line.add("old_algorithms", answer.old_algorithms);
   if (answer.ticket_id) line.add("ticket", *answer.ticket_id);
   if (answer.cert)
     line.add("serial", sys::hex(answer.cert->serial())).add("sha256", sys::hex(answer.cert->sha256()));
@@ -29,8 +30,8 @@ sys::Response ScepHandler::decide(sys::Request const& request, sys::LogLine& lin
   line.add("operation", proto::scep_operation_name(asked.operation));
   sys::Db& db = db_.ready();
   constexpr std::size_t kLongestAddress = 64;
-  std::string const requester(request.remote().substr(0, kLongestAddress));
-  auto result = service::answer_scep(db, config_, keys_, asked, requester, sys::current_time());
+  service::ScepPeer const peer{std::string(request.remote().substr(0, kLongestAddress)), request.https()};
+  auto result = service::answer_scep(db, config_, keys_, asked, peer, sys::current_time());
   describe(result, line);
   Response response;
   response.content_type = std::move(result.content_type);

@@ -129,8 +129,12 @@ bool is_transaction_id(std::string_view text) noexcept {
   });
 }
 
-std::string_view scep_capabilities() noexcept {
-  return "AES\nPOSTPKIOperation\nSHA-256\nSHA-384\nSHA-512\nSCEPStandard\n";
+std::string scep_capabilities(ScepOffer const& offer) {
+  std::string text = "AES\n";
+  if (offer.old_algorithms) text += "DES3\n";
+  text += "POSTPKIOperation\n";
+  if (offer.old_algorithms) text += "SHA-1\n";
+  return text + "SHA-256\nSHA-384\nSHA-512\nSCEPStandard\n";
 }
 
 }  // namespace proto

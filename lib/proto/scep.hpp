@@ -49,9 +49,12 @@ bool is_transaction_id(std::string_view text) noexcept;
 
 inline constexpr std::size_t kScepNonceBytes = 16;
 
-// The body of GetCACaps. What is not implemented is not listed: clients believe it. SHA-384 is there because
-// strongSwan 5.9 finds AES only if it is.
-std::string_view scep_capabilities() noexcept;
+// The body of GetCACaps. What is not implemented or not allowed is not listed: clients believe it. SHA-384 is
+// there because strongSwan 5.9 finds AES only if it is.
+struct ScepOffer {
+  bool old_algorithms = false;  // SHA-1 and 3DES
+};
+std::string scep_capabilities(ScepOffer const& offer);
 
 // Compared as a whole string by Apple's client: never with parameters.
 inline constexpr char const* kScepCapsType = "text/plain";

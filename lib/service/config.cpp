@@ -90,6 +90,8 @@ void read_rules(Config& config, ParsedOptions const& parsed) {
   config.open_enrollment_auth = auth(parsed, "open-enrollment-auth");
   config.reenrollment = choice<Reenrollment>(
       parsed, "reenrollment", {{"approve", Reenrollment::approve}, {"allow", Reenrollment::allow}});
+  config.scep_allow_des = choice<AllowDes>(
+      parsed, "scep-allow-des", {{"no", AllowDes::no}, {"tls", AllowDes::tls}, {"yes", AllowDes::yes}});
   config.ticket_attempts = number(parsed, "ticket-attempts", 1, 100);
   config.ticket_lifetime = duration(parsed, "ticket-lifetime");
   config.identity_lifetime = duration(parsed, "identity-lifetime");
@@ -123,6 +125,8 @@ std::vector<sys::OptionSpec> config_options() {
       {"open-enrollment-auth", "how such devices prove themselves: tls or signature", "KIND", "tls"},
       {"reenrollment", "an unbound ticket for a device that is enrolled: approve or allow", "RULE",
        "approve"},
+      {"scep-allow-des", "take DES, 3DES and SHA-1 in SCEP messages: no, tls (over TLS only) or yes", "RULE",
+       "no"},
       {"ticket-attempts", "keys that may be tried with one ticket", "N", "3"},
       {"ticket-lifetime", "how long a new ticket is good", "TIME", "7d"},
       {"identity-lifetime", "how long a new identity certificate is good", "TIME", "730d"},

@@ -21,6 +21,7 @@ enum class EncryptRenewal {
   always,
   never,
 };
+enum class AllowDes { no, tls, yes };
 using proto::AuthKind;
 
 struct Config {
@@ -40,6 +41,7 @@ struct Config {
   bool open_enrollment = false;
   AuthKind open_enrollment_auth = AuthKind::tls;
   Reenrollment reenrollment = Reenrollment::approve;
+  AllowDes scep_allow_des = AllowDes::no;
   int ticket_attempts = 3;
   sys::seconds ticket_lifetime{};
   sys::seconds identity_lifetime{};

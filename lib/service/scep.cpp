@@ -16,6 +16,7 @@ namespace {
 using proto::FailInfo;
 using sys::Error;
 using sys::Fault;
+using sys::OldAlgorithms;
 
 struct Refusal {
   FailInfo info;
@@ -31,6 +32,12 @@ struct Asked {
   sys::SecretBytes challenge;
 };
 
+OldAlgorithms old_algorithms(Config const& config, ScepPeer const& peer) {
+  bool const allowed =
+      config.scep_allow_des == AllowDes::yes || (config.scep_allow_des == AllowDes::tls && peer.tls);
+  return allowed ? OldAlgorithms::allowed : OldAlgorithms::refused;
+}
+
 std::vector<sys::ScepRecipient> recipients(CaKeys::Active const& active) {
   std::vector<sys::ScepRecipient> ours{{active.ra.cert, active.ra.key}};
   if (!active.one_certificate() && active.ca.key.is_rsa()) ours.push_back({active.ca.cert, active.ca.key});
@@ -42,13 +49,15 @@ Refusal refusal_of(sys::ScepProblem const& problem) {
   return {info, problem.reason};
 }
 
-std::variant<Asked, Refusal> read_csr(sys::ScepContent const& content) {
+// The signature first: whether a request that somebody else encrypted, and a stranger changed, could be read
+// must not show in the answer, and only its own signature proves that it was not changed.
+std::variant<Asked, Refusal> read_csr(sys::ScepContent const& content, OldAlgorithms old) {
   try {
     auto const csr = sys::Csr::from_der(content.plain.view());
-    if (auto const weak = csr.weakness()) return Refusal{FailInfo::bad_alg, *weak};
     if (!csr.verify())
       return Refusal{FailInfo::bad_message_check,
                      "the certification request's own signature does not verify"};
+    if (auto const weak = csr.weakness(old)) return Refusal{FailInfo::bad_alg, *weak};
     // Whoever repeats another's envelope under a signature of its own gets nothing for it.
     if (!csr.public_key().same_public_key(content.signer.public_key()))
       return Refusal{FailInfo::bad_request, "the message is signed with another key than the request's"};
@@ -62,10 +71,10 @@ std::variant<Asked, Refusal> read_csr(sys::ScepContent const& content) {
 }
 
 std::variant<Asked, Refusal> read_request(sys::Db& db, CaKeys& keys, sys::ScepMessage& message,
-                                          sys::Time now) {
+                                          OldAlgorithms old, sys::Time now) {
   if (message.sender_nonce().size() != proto::kScepNonceBytes)
     return Refusal{FailInfo::bad_request, "senderNonce is not 16 bytes"};
-  if (auto const problem = message.check()) return refusal_of(*problem);
+  if (auto const problem = message.check(old)) return refusal_of(*problem);
   if (proto::parse_scep_message_type(message.message_type()) != proto::ScepMessageType::pkcs_req)
     return Refusal{
         FailInfo::bad_request,
@@ -74,7 +83,7 @@ std::variant<Asked, Refusal> read_request(sys::Db& db, CaKeys& keys, sys::ScepMe
   if (!message.is_for(ours)) ours = recipients(keys.active_again(db, now));
   auto const opened = message.open(ours);
   if (auto const* problem = std::get_if<sys::ScepProblem>(&opened)) return refusal_of(*problem);
-  return read_csr(std::get<sys::ScepContent>(opened));
+  return read_csr(std::get<sys::ScepContent>(opened), old);
 }
 
 sys::ScepReply reply_to(sys::ScepMessage const& message, CaKey const& ra) {
@@ -108,29 +117,33 @@ ScepAnswer answer_asked(sys::Db& db, Config const& config, CaKeys& keys, sys::Sc
 }
 
 ScepAnswer pki_operation(sys::Db& db, Config const& config, CaKeys& keys, std::string_view bytes,
-                         std::string const& requester, sys::Time now) {
+                         ScepPeer const& peer, sys::Time now) {
   constexpr std::size_t kLongestNonce = 64;
   auto message = sys::ScepMessage::parse(bytes);
   if (!proto::is_transaction_id(message.transaction_id()) || message.sender_nonce().size() > kLongestNonce)
     throw Error(Fault::bad_request,
                 "SCEP message: transactionID or senderNonce of no form that can be echoed");
-  auto const asked = read_request(db, keys, message, now);
+  auto const asked = read_request(db, keys, message, old_algorithms(config, peer), now);
   auto const reply = reply_to(message, keys.active(db, now).ra);
   auto const* refusal = std::get_if<Refusal>(&asked);
   ScepAnswer answer = refusal != nullptr
                           ? refuse(reply, *refusal)
-                          : answer_asked(db, config, keys, reply, std::get<Asked>(asked), requester, now);
+                          : answer_asked(db, config, keys, reply, std::get<Asked>(asked), peer.address, now);
   answer.transaction_id = message.transaction_id();
+  answer.old_algorithms = message.old_algorithms();
   return answer;
 }
 
 }  // namespace
 
 ScepAnswer answer_scep(sys::Db& db, Config const& config, CaKeys& keys, proto::ScepHttpRequest const& request,
-                       std::string const& requester, sys::Time now) {
+                       ScepPeer const& peer, sys::Time now) {
   switch (request.operation) {
     case proto::ScepOperation::get_ca_caps:
-      return {proto::kScepCapsType, std::string(proto::scep_capabilities()), "caps"};
+      return {proto::kScepCapsType,
+              proto::scep_capabilities(
+                  {.old_algorithms = old_algorithms(config, peer) == OldAlgorithms::allowed}),
+              "caps"};
     case proto::ScepOperation::get_ca_cert: {
       auto const& active = keys.active(db, now);
       if (active.one_certificate()) return {proto::kScepCaType, active.ca.cert.der(), "cacert"};
@@ -139,7 +152,7 @@ ScepAnswer answer_scep(sys::Db& db, Config const& config, CaKeys& keys, proto::S
     case proto::ScepOperation::pki_operation:
       break;
   }
-  return pki_operation(db, config, keys, request.message, requester, now);
+  return pki_operation(db, config, keys, request.message, peer, now);
 }
 
 void warm_up_scep(sys::Db& db, CaKeys& keys, sys::Time now) {

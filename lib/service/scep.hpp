@@ -25,12 +25,19 @@ struct ScepAnswer {
   std::string reason = {};          // of a refusal, for the admin only
   std::string fail_info = {};       // badAlg, ...
   std::string transaction_id = {};  // as sent
+  std::string old_algorithms = {};  // that scep-allow-des let pass
   std::optional<std::int64_t> ticket_id = {};
   std::optional<sys::Cert> cert = {};
 };
 
+// Where a request came from, as the web server says.
+struct ScepPeer {
+  std::string address;
+  bool tls = false;
+};
+
 ScepAnswer answer_scep(sys::Db& db, Config const& config, CaKeys& keys, proto::ScepHttpRequest const& request,
-                       std::string const& requester, sys::Time now);
+                       ScepPeer const& peer, sys::Time now);
 
 // Opens the keys and runs every algorithm once: the first operation of a process takes milliseconds.
 // Error{unavailable} without a CA.

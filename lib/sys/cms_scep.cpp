@@ -3,7 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
-#include "sys/csr.hpp"
+#include "sys/legacy_context.hpp"
 #include "sys/openssl.hpp"
 #include "sys/scep_attributes.hpp"
 
@@ -22,9 +22,12 @@ using Pkcs7 = ossl::Handle<PKCS7, PKCS7_free>;
   throw Error(Fault::bad_request, "SCEP message: " + why);
 }
 
-ossl::Cms read_cms(std::string_view bytes) {
+// Whatever is done with the message later is done in this OpenSSL context; null is the process's own.
+ossl::Cms read_cms(std::string_view bytes, OSSL_LIB_CTX* context = nullptr) {
   unsigned char const* cursor = ossl::data(bytes);
-  ossl::Cms cms(d2i_CMS_ContentInfo(nullptr, &cursor, static_cast<long>(bytes.size())));
+  CMS_ContentInfo* read = CMS_ContentInfo_new_ex(context, nullptr);
+  d2i_CMS_ContentInfo(&read, &cursor, static_cast<long>(bytes.size()));  // frees it and nulls it on failure
+  ossl::Cms cms(read);
   if (cms && cursor != ossl::data(bytes) + bytes.size()) cms.reset();
   return cms;
 }
@@ -46,13 +49,10 @@ int algorithm_nid(X509_ALGOR const* algorithm) {
   return OBJ_obj2nid(object);
 }
 
-std::string name_of(int nid) {
-  char const* name = OBJ_nid2sn(nid);
-  return nid == NID_undef || name == nullptr ? "an unknown algorithm" : name;
-}
-
 std::optional<ScepDigest> digest_of(int nid) {
   switch (nid) {
+    case NID_sha1:
+      return ScepDigest::sha1;
     case NID_sha256:
       return ScepDigest::sha256;
     case NID_sha384:
@@ -64,24 +64,17 @@ std::optional<ScepDigest> digest_of(int nid) {
   }
 }
 
-// RSASSA-PKCS1-v1_5 with the digest that the SignerInfo names beside it.
-bool signature_fits(int signature, ScepDigest digest) {
-  switch (signature) {
-    case NID_rsaEncryption:
-      return true;
-    case NID_sha256WithRSAEncryption:
-      return digest == ScepDigest::sha256;
-    case NID_sha384WithRSAEncryption:
-      return digest == ScepDigest::sha384;
-    case NID_sha512WithRSAEncryption:
-      return digest == ScepDigest::sha512;
-    default:
-      return false;
-  }
+// An RSA signature with the digest that the SignerInfo names beside it.
+bool signature_fits(X509_ALGOR const* signature, int digest) {
+  return algorithm_nid(signature) == NID_rsaEncryption || rsa_signature_digest(signature) == digest;
 }
 
 std::optional<ScepCipher> cipher_of(int nid) {
   switch (nid) {
+    case NID_des_cbc:
+      return ScepCipher::des;
+    case NID_des_ede3_cbc:
+      return ScepCipher::des3;
     case NID_aes_128_cbc:
       return ScepCipher::aes128;
     case NID_aes_192_cbc:
@@ -92,6 +85,8 @@ std::optional<ScepCipher> cipher_of(int nid) {
       return std::nullopt;
   }
 }
+
+bool is_old(ScepCipher cipher) { return cipher == ScepCipher::des || cipher == ScepCipher::des3; }
 
 // CMS has no accessor for the content cipher in OpenSSL 3.0; PKCS#7 reads the same bytes.
 int content_cipher(std::string_view envelope) {
@@ -122,7 +117,7 @@ ScepProblem unreadable(std::string reason) {
 struct Envelope {
   ossl::Cms cms;
   ScepRecipient const* recipient = nullptr;
-  bool rsa_v15 = false;
+  int key_transport = NID_undef;
 };
 
 bool fits(CMS_RecipientInfo* info, Cert const& cert) {
@@ -130,8 +125,9 @@ bool fits(CMS_RecipientInfo* info, Cert const& cert) {
          CMS_RecipientInfo_ktri_cert_cmp(info, cert.raw()) == 0;
 }
 
-Envelope read_envelope(std::string_view bytes, std::vector<ScepRecipient> const& recipients) {
-  Envelope envelope{read_cms(bytes)};
+Envelope read_envelope(std::string_view bytes, std::vector<ScepRecipient> const& recipients,
+                       OSSL_LIB_CTX* context = nullptr) {
+  Envelope envelope{read_cms(bytes, context)};
   if (!envelope.cms || OBJ_obj2nid(CMS_get0_type(envelope.cms.get())) != NID_pkcs7_enveloped) return {};
   STACK_OF(CMS_RecipientInfo)* infos = CMS_get0_RecipientInfos(envelope.cms.get());
   int const count = sk_CMS_RecipientInfo_num(infos);
@@ -142,7 +138,7 @@ Envelope read_envelope(std::string_view bytes, std::vector<ScepRecipient> const&
       X509_ALGOR* algorithm = nullptr;
       CMS_RecipientInfo_ktri_get0_algs(info, nullptr, nullptr, &algorithm);
       envelope.recipient = &recipient;
-      envelope.rsa_v15 = algorithm != nullptr && algorithm_nid(algorithm) == NID_rsaEncryption;
+      if (algorithm != nullptr) envelope.key_transport = algorithm_nid(algorithm);
     }
   }
   return envelope;
@@ -179,26 +175,28 @@ void ScepMessage::read_attributes() {
   message_type_ = attribute(signer_info_, scep_oid::kMessageType, V_ASN1_PRINTABLESTRING).value_or("");
   X509_ALGOR* digest = nullptr;
   CMS_SignerInfo_get0_algs(signer_info_, nullptr, nullptr, &digest, nullptr);
-  digest_ = digest_of(algorithm_nid(digest)).value_or(ScepDigest::sha256);
+  int const nid = algorithm_nid(digest);
+  if (is_good_digest(nid, OldAlgorithms::refused)) digest_ = digest_of(nid).value_or(ScepDigest::sha256);
 }
 
-std::optional<std::string> ScepMessage::weakness(Cert const& signer) const {
+std::optional<std::string> ScepMessage::weakness(Cert const& signer, OldAlgorithms old) {
   X509_ALGOR* digest = nullptr;
   X509_ALGOR* signature = nullptr;
   CMS_SignerInfo_get0_algs(signer_info_, nullptr, nullptr, &digest, &signature);
-  auto const known = digest_of(algorithm_nid(digest));
-  if (!known) return "message digest " + name_of(algorithm_nid(digest));
-  if (!signature_fits(algorithm_nid(signature), *known))
-    return "message signature " + name_of(algorithm_nid(signature));
-  if (auto const weak = rsa_weakness(signer.public_key())) return "signer: " + *weak;
+  int const nid = algorithm_nid(digest);
+  if (!is_good_digest(nid, old)) return "message digest " + algorithm_name(nid);
+  if (!signature_fits(signature, nid)) return "message signature " + algorithm_name(algorithm_nid(signature));
+  if (auto const weak = key_weakness(signer.public_key())) return "signer: " + *weak;
+  digest_ = digest_of(nid).value_or(ScepDigest::sha256);
+  if (nid == NID_sha1) old_algorithms_ = algorithm_name(nid);
   return std::nullopt;
 }
 
-std::optional<ScepProblem> ScepMessage::check() {
+std::optional<ScepProblem> ScepMessage::check(OldAlgorithms old) {
   auto const signer = embedded_signer(cms_.get(), signer_info_);
   if (!signer) return ScepProblem{ScepFault::forged, "the signer's certificate is not in the message"};
   try {
-    if (auto weak = weakness(*signer)) return ScepProblem{ScepFault::weak, *weak};
+    if (auto weak = weakness(*signer, old)) return ScepProblem{ScepFault::weak, *weak};
   } catch (Error const& error) {
     return ScepProblem{ScepFault::weak, error.what()};  // a key of a kind that OpenSSL does not know
   }
@@ -209,10 +207,18 @@ std::optional<ScepProblem> ScepMessage::check() {
   }
   signer_ = signer;
   envelope_ = ossl::bio_bytes(out.get());
-  int const cipher = content_cipher(envelope_);
+  return check_cipher(old);
+}
+
+std::optional<ScepProblem> ScepMessage::check_cipher(OldAlgorithms old) {
+  int const nid = content_cipher(envelope_);
   ossl::take_errors();
-  if (cipher != NID_undef && !cipher_of(cipher))
-    return ScepProblem{ScepFault::weak, "content encryption " + name_of(cipher)};
+  if (nid == NID_undef) return std::nullopt;  // open() will say so, as of all that is unreadable
+  auto const cipher = cipher_of(nid);
+  if (!cipher || (is_old(*cipher) && old == OldAlgorithms::refused))
+    return ScepProblem{ScepFault::weak, "content encryption " + algorithm_name(nid)};
+  if (is_old(*cipher))
+    old_algorithms_ = algorithm_name(nid) + (old_algorithms_.empty() ? "" : " ") + old_algorithms_;
   return std::nullopt;
 }
 
@@ -226,17 +232,22 @@ std::variant<ScepContent, ScepProblem> ScepMessage::open(std::vector<ScepRecipie
   if (!signer_) throw Error(Fault::internal, "SCEP message: opened before it was checked");
   auto const cipher = cipher_of(content_cipher(envelope_));
   if (!cipher) return unreadable("no EnvelopedData inside");
-  Envelope const envelope = read_envelope(envelope_, recipients);
+  std::optional<LegacyContext> legacy;  // outlives the message that is bound to it
+  if (*cipher == ScepCipher::des) legacy.emplace();
+  Envelope const envelope = read_envelope(envelope_, recipients, legacy ? legacy->raw() : nullptr);
   if (!envelope.cms) return unreadable("no EnvelopedData inside");
   if (envelope.recipient == nullptr) return unreadable("encrypted to another certificate than ours");
-  if (!envelope.rsa_v15) return unreadable("key transport other than rsaEncryption");
+  // Said of what everybody can see, before anything is decrypted.
+  if (envelope.key_transport != NID_rsaEncryption)
+    return ScepProblem{ScepFault::weak, "key transport " + algorithm_name(envelope.key_transport)};
   auto const out = ossl::empty_bio();
   // With the certificate: without it OpenSSL tries the key on every recipient and has no countermeasure.
   if (CMS_decrypt(envelope.cms.get(), envelope.recipient->key.raw(), envelope.recipient->cert.raw(), nullptr,
                   out.get(), CMS_BINARY) != 1) {
     return unreadable("cannot be decrypted");
   }
-  return ScepContent{*signer_, *cipher, SecretBytes(ossl::bio_bytes(out.get()))};
+  return ScepContent{*signer_, *cipher == ScepCipher::des ? ScepCipher::aes128 : *cipher,
+                     SecretBytes(ossl::bio_bytes(out.get()))};
 }
 
 }  // namespace sys

@@ -2,10 +2,12 @@
 // PKCS#10, a reply the same way back. What the attributes mean is proto/scep.
 //
 // Hostile input throughout; the caller bounds it to 64 KiB. BER and DER are both read (Apple's client streams
-// BER). Order of trust: floors of algorithms and keys, then the outer signature, then decryption; OpenSSL by
-// itself would accept MD5 and RSA-512. The signer proves nothing but that it holds its key. RSA decryption
-// goes through CMS_decrypt, whose answer to a garbled RSA block is a random key, and everything that fails
-// from there on is one ScepFault::unreadable, so that a sender learns nothing from how it failed.
+// BER). Order of trust: floors of algorithms and keys (sys/key_floor), then the outer signature, then
+// decryption. Signatures: RSASSA-PKCS1-v1_5 or PSS. Key transport: PKCS#1 v1.5 only; no client is known to
+// use OAEP, so it is refused, and not another way in. The signer proves nothing but that it holds its key.
+// RSA decryption goes through CMS_decrypt, whose answer to a garbled RSA block is a random key, and
+// everything that fails from there on is one ScepFault::unreadable, so that a sender learns nothing from how
+// it failed.
 #pragma once
 
 #include <memory>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "sys/bytes.hpp"
+#include "sys/key_floor.hpp"
 #include "sys/x509.hpp"
 
 struct CMS_ContentInfo_st;
@@ -24,8 +27,8 @@ struct CMS_SignerInfo_st;
 
 namespace sys {
 
-enum class ScepDigest { sha256, sha384, sha512 };
-enum class ScepCipher { aes128, aes192, aes256 };  // CBC
+enum class ScepDigest { sha1, sha256, sha384, sha512 };
+enum class ScepCipher { des, des3, aes128, aes192, aes256 };  // CBC; des to be read only
 
 enum class ScepFault {
   weak,        // an algorithm or key below the floor
@@ -44,9 +47,9 @@ struct ScepRecipient {
 
 // What a message asks for after its outer signature held.
 struct ScepContent {
-  Cert signer;  // of the outer signature; believed in nothing
-  ScepCipher cipher = ScepCipher::aes128;
-  SecretBytes plain;  // decrypted messageData
+  Cert signer;                             // of the outer signature; believed in nothing
+  ScepCipher cipher = ScepCipher::aes128;  // for the reply: the message's own, AES-128 where that is DES
+  SecretBytes plain;                       // decrypted messageData
 };
 
 class ScepMessage {
@@ -59,12 +62,16 @@ class ScepMessage {
   [[nodiscard]] std::string const& message_type() const noexcept { return message_type_; }  // "" when absent
   [[nodiscard]] std::string const& transaction_id() const noexcept { return transaction_id_; }
   [[nodiscard]] std::string const& sender_nonce() const noexcept { return sender_nonce_; }
-  // For the reply: the request's own, SHA-256 where that is below the floor.
+  // For the reply: the request's own, SHA-256 where that is below the floor. SHA-1 only after check() took
+  // it.
   [[nodiscard]] ScepDigest digest() const noexcept { return digest_; }
 
   // Floors and outer signature: nullopt when both hold.
-  [[nodiscard]] std::optional<ScepProblem> check();
-  // Only after check() found nothing. Nullopt-like reasons are in the problem.
+  [[nodiscard]] std::optional<ScepProblem> check(OldAlgorithms old = OldAlgorithms::refused);
+  // What check() let pass only because old algorithms are allowed: "DES-CBC SHA1", "" for none. For the log.
+  [[nodiscard]] std::string const& old_algorithms() const noexcept { return old_algorithms_; }
+  // Only after check() found nothing. DES is decrypted in an OpenSSL context of its own, made for this call:
+  // nothing else in the process can use it.
   [[nodiscard]] std::variant<ScepContent, ScepProblem> open(
       std::vector<ScepRecipient> const& recipients) const;
   // Whether the envelope names one of these; false for what cannot be read. Only after check().
@@ -73,7 +80,8 @@ class ScepMessage {
  private:
   explicit ScepMessage(CMS_ContentInfo_st* owned);
   void read_attributes();
-  [[nodiscard]] std::optional<std::string> weakness(Cert const& signer) const;
+  [[nodiscard]] std::optional<std::string> weakness(Cert const& signer, OldAlgorithms old);
+  [[nodiscard]] std::optional<ScepProblem> check_cipher(OldAlgorithms old);
 
   std::shared_ptr<CMS_ContentInfo_st> cms_;
   CMS_SignerInfo_st* signer_info_ = nullptr;  // inside cms_
@@ -83,6 +91,7 @@ class ScepMessage {
   ScepDigest digest_ = ScepDigest::sha256;
   std::optional<Cert> signer_;
   std::string envelope_;
+  std::string old_algorithms_;
 };
 
 struct ScepReply {

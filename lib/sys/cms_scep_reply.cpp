@@ -19,6 +19,8 @@ using Pkcs7 = ossl::Handle<PKCS7, PKCS7_free>;
 
 EVP_MD const* evp(ScepDigest digest) {
   switch (digest) {
+    case ScepDigest::sha1:
+      return EVP_sha1();
     case ScepDigest::sha384:
       return EVP_sha384();
     case ScepDigest::sha512:
@@ -31,10 +33,13 @@ EVP_MD const* evp(ScepDigest digest) {
 
 EVP_CIPHER const* evp(ScepCipher cipher) {
   switch (cipher) {
+    case ScepCipher::des3:
+      return EVP_des_ede3_cbc();
     case ScepCipher::aes192:
       return EVP_aes_192_cbc();
     case ScepCipher::aes256:
       return EVP_aes_256_cbc();
+    case ScepCipher::des:  // nothing is encrypted with it
     case ScepCipher::aes128:
       break;
   }

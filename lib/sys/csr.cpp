@@ -9,10 +9,6 @@ namespace sys {
 
 namespace {
 
-constexpr unsigned kLeastBits = 2048;
-constexpr unsigned kMostBits = 8192;
-constexpr std::uint64_t kExponent = 65537;
-
 // The wiping of what OpenSSL keeps of a challenge: its own free does not.
 void free_request(X509_REQ* request) noexcept {
   int const at = X509_REQ_get_attr_by_NID(request, NID_pkcs9_challengePassword, -1);
@@ -85,18 +81,18 @@ SecretBytes Csr::challenge() const {
                                  static_cast<std::size_t>(ASN1_STRING_length(text))));
 }
 
-std::optional<std::string> Csr::weakness() const {
-  switch (int const nid = X509_REQ_get_signature_nid(request_.get()); nid) {
-    case NID_sha256WithRSAEncryption:
-    case NID_sha384WithRSAEncryption:
-    case NID_sha512WithRSAEncryption:
-      return rsa_weakness(public_key());
-    default: {
-      char const* name = OBJ_nid2sn(nid);
-      return "certification request signed with " +
-             std::string(name == nullptr ? "an unknown algorithm" : name);
-    }
-  }
+int Csr::signature_digest() const {
+  X509_ALGOR const* algorithm = nullptr;
+  X509_REQ_get0_signature(request_.get(), nullptr, &algorithm);
+  return rsa_signature_digest(algorithm);
+}
+
+bool Csr::is_signed_with_sha1() const { return signature_digest() == NID_sha1; }
+
+std::optional<std::string> Csr::weakness(OldAlgorithms old) const {
+  if (auto weak = key_weakness(public_key())) return "certification request for " + *weak;
+  if (is_good_digest(signature_digest(), old)) return std::nullopt;
+  return "certification request signed with " + algorithm_name(X509_REQ_get_signature_nid(request_.get()));
 }
 
 bool Csr::verify() const {
@@ -104,14 +100,6 @@ bool Csr::verify() const {
   bool const good = X509_REQ_verify(request, X509_REQ_get0_pubkey(request)) == 1;
   if (!good) ossl::take_errors();
   return good;
-}
-
-std::optional<std::string> rsa_weakness(Key const& key) {
-  if (!key.is_rsa()) return "no RSA key";
-  if (key.bits() < kLeastBits || key.bits() > kMostBits)
-    return "RSA key of " + std::to_string(key.bits()) + " bits";
-  if (key.rsa_exponent() != kExponent) return "RSA key with an exponent other than 65537";
-  return std::nullopt;
 }
 
 }  // namespace sys

@@ -12,6 +12,7 @@
 
 #include "sys/bytes.hpp"
 #include "sys/key.hpp"
+#include "sys/key_floor.hpp"
 
 struct X509_req_st;
 
@@ -28,18 +29,19 @@ class Csr {
   // attributes, two values or another type.
   [[nodiscard]] SecretBytes challenge() const;
 
-  // What is too weak about the key or the signature's algorithm, nullopt when nothing is. OpenSSL itself
-  // accepts RSA-512 with MD5.
-  [[nodiscard]] std::optional<std::string> weakness() const;
   // The request's own signature: only it proves possession of the key.
   [[nodiscard]] bool verify() const;
+  // What is below the floor (sys/key_floor) of the key or of the signature's algorithm, nullopt when nothing
+  // is. Where the request was decrypted, to be told only after verify(): see docs/data-and-trust.md
+  // section 4.
+  [[nodiscard]] std::optional<std::string> weakness(OldAlgorithms old = OldAlgorithms::refused) const;
+  [[nodiscard]] bool is_signed_with_sha1() const;
 
  private:
   explicit Csr(X509_req_st* owned);
+  [[nodiscard]] int signature_digest() const;
+
   std::shared_ptr<X509_req_st> request_;
 };
-
-// The floor for RSA keys: 2048 to 8192 bits, exponent 65537. What is wrong, nullopt when it holds.
-std::optional<std::string> rsa_weakness(Key const& key);
 
 }  // namespace sys

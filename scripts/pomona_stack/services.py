@@ -41,6 +41,7 @@ def configuration(layout):
         "organization": "Pomona private stack",
         "open-enrollment": "yes",
         "reenrollment": "allow",
+        "scep-allow-des": "tls",
         "push-url": layout.apns_url(),
         "push-ca-file": layout.push / "ca.pem",
     } | layout.settings["set"]

@@ -143,8 +143,9 @@ class ScepBench:
     def get(self, query, **options):
         return self.fcgi("GET", f"/scep?{query}", b"", **options)
 
-    def fcgi(self, method, uri, body, **options):
-        return fcgi_client.request(self.socket, method, uri, body, {"POMONA_GATE": GATE}, **options)
+    def fcgi(self, method, uri, body, https=True, **options):
+        params = {"POMONA_GATE": GATE, "HTTPS": "on" if https else None}
+        return fcgi_client.request(self.socket, method, uri, body, params, **options)
 
     def pomona(self, *words):
         return subprocess.run([BIN / "pomona", *map(str, words), "--config", self.conf], stdin=subprocess.DEVNULL,

@@ -21,7 +21,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import AttributeOID, NameOID
@@ -35,10 +35,12 @@ DATA, SIGNED, ENVELOPED = "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2", "1.2.8
 RSA = "1.2.840.113549.1.1.1"
 SCEP = "2.16.840.1.113733.1.9."
 DIGESTS = {"md5": ("1.2.840.113549.2.5", hashes.MD5()), "sha1": ("1.3.14.3.2.26", hashes.SHA1()),
+           "sha224": ("2.16.840.1.101.3.4.2.4", hashes.SHA224()),
            "sha256": ("2.16.840.1.101.3.4.2.1", hashes.SHA256()), "sha384": ("2.16.840.1.101.3.4.2.2", hashes.SHA384()),
            "sha512": ("2.16.840.1.101.3.4.2.3", hashes.SHA512())}
 CIPHERS = {"aes128": ("2.16.840.1.101.3.4.1.2", algorithms.AES, 16, 16), "aes192": ("2.16.840.1.101.3.4.1.22", algorithms.AES, 24, 16),
-           "aes256": ("2.16.840.1.101.3.4.1.42", algorithms.AES, 32, 16), "des3": ("1.2.840.113549.3.7", algorithms.TripleDES, 24, 8)}
+           "aes256": ("2.16.840.1.101.3.4.1.42", algorithms.AES, 32, 16), "des3": ("1.2.840.113549.3.7", algorithms.TripleDES, 24, 8),
+           "des": ("1.3.14.3.2.7", algorithms.TripleDES, 8, 8)}  # three times the same key is DES
 
 
 def make_key(bits_wanted=2048):
@@ -63,6 +65,7 @@ def key_pem(key):
 
 
 def public_der(key):
+    """SubjectPublicKeyInfo of a private key or a certificate."""
     return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -91,6 +94,14 @@ def raw_csr(key, attributes):
     return seq(info, seq(oid("1.2.840.113549.1.1.11"), NULL), bits(signature))
 
 
+def pss_csr(key, challenge, digest, mask=None):
+    """A certification request signed with RSASSA-PSS."""
+    attribute = seq(oid("1.2.840.113549.1.9.7"), set_of(printable(challenge)))
+    info = seq(integer(0), common_name("device").public_bytes(), public_der(key), tagged(0, attribute))
+    algorithm, scheme = signature_scheme(key, digest, mask or digest)
+    return seq(info, algorithm, bits(key.sign(info, *scheme)))
+
+
 def self_signed(key, digest=hashes.SHA256()):
     """The temporary certificate of a client: like Apple's, its subject says nothing."""
     now = datetime.datetime.utcnow()
@@ -99,22 +110,41 @@ def self_signed(key, digest=hashes.SHA256()):
             .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1)).sign(key, digest))
 
 
-def envelop(plain, recipient, cipher="aes256", garble=None):
+OAEP = rsa_padding.OAEP(mgf=rsa_padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
+KEY_TRANSPORT = {"pkcs1": (RSA, NULL, rsa_padding.PKCS1v15()), "oaep": ("1.2.840.113549.1.1.7", seq(), OAEP)}
+
+
+def envelop(plain, recipient, cipher="aes256", garble=None, transport="pkcs1"):
     """EnvelopedData; garble: "rsa" or "last" flips a bit of the encrypted key or of the last block."""
+    transport_oid, transport_parameters, transport_padding = KEY_TRANSPORT[transport]
     algorithm_oid, algorithm, key_bytes, block = CIPHERS[cipher]
     key, iv = secrets.token_bytes(key_bytes), secrets.token_bytes(block)
     pad = padding.PKCS7(block * 8).padder()
-    encryptor = Cipher(algorithm(key), modes.CBC(iv)).encryptor()
+    encryptor = Cipher(algorithm(key * 3 if cipher == "des" else key), modes.CBC(iv)).encryptor()
     encrypted = bytearray(encryptor.update(pad.update(plain) + pad.finalize()) + encryptor.finalize())
-    wrapped = bytearray(recipient.public_key().encrypt(key, rsa_padding.PKCS1v15()))
+    wrapped = bytearray(recipient.public_key().encrypt(key, transport_padding))
     if garble == "rsa":
         wrapped[100] ^= 1
     if garble == "last":
         encrypted[-1] ^= 1
-    info = seq(integer(0), seq(recipient.issuer.public_bytes(), integer(recipient.serial_number)), seq(oid(RSA), NULL),
+    info = seq(integer(0), seq(recipient.issuer.public_bytes(), integer(recipient.serial_number)), seq(oid(transport_oid), transport_parameters),
                octets(bytes(wrapped)))
     content = seq(oid(DATA), seq(oid(algorithm_oid), octets(iv)), tagged(0, bytes(encrypted), constructed=False))
     return seq(oid(ENVELOPED), tagged(0, seq(integer(0), set_of(info), content)))
+
+
+def signature_scheme(key, digest, pss=None):
+    """The AlgorithmIdentifier of a SignerInfo, and what key.sign() takes besides the bytes."""
+    name, algorithm = DIGESTS[digest]
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return seq(oid("1.2.840.10045.4.3.2")), (ec.ECDSA(algorithm),)
+    if pss is None:
+        return seq(oid(RSA), NULL), (rsa_padding.PKCS1v15(), algorithm)
+    mask_name, mask = DIGESTS[pss]
+    parameters = seq(tagged(0, seq(oid(name), NULL)), tagged(1, seq(oid("1.2.840.113549.1.1.8"), seq(oid(mask_name), NULL))),
+                     tagged(2, integer(algorithm.digest_size)))
+    scheme = rsa_padding.PSS(mgf=rsa_padding.MGF1(mask), salt_length=algorithm.digest_size)
+    return seq(oid("1.2.840.113549.1.1.10"), parameters), (scheme, algorithm)
 
 
 @dataclasses.dataclass
@@ -126,6 +156,7 @@ class Message:
     transaction_id: str | bytes | None = None
     nonce: bytes | None = None
     digest: str = "sha256"
+    pss: str | None = None  # RSASSA-PSS with this mask digest
     signers: int = 1
     break_signature: bool = False
     certificate: object = None
@@ -156,11 +187,12 @@ class Message:
 
     def signer_info(self, certificate):
         attributes = self.attributes()
-        signature = bytearray(self.key.sign(attributes, rsa_padding.PKCS1v15(), DIGESTS[self.digest][1]))
+        algorithm, scheme = signature_scheme(self.key, self.digest, self.pss)
+        signature = bytearray(self.key.sign(attributes, *scheme))
         if self.break_signature:
             signature[10] ^= 1
         return seq(integer(1), seq(certificate.issuer.public_bytes(), integer(certificate.serial_number)),
-                   seq(oid(DIGESTS[self.digest][0]), NULL), tlv(0xA0, read(attributes)[1]), seq(oid(RSA), NULL),
+                   seq(oid(DIGESTS[self.digest][0]), NULL), tlv(0xA0, read(attributes)[1]), algorithm,
                    octets(bytes(signature)))
 
 

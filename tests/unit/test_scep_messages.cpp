@@ -6,6 +6,7 @@
 #include "sys/csr.hpp"
 #include "sys/error.hpp"
 #include "sys/file.hpp"
+#include "sys/legacy_context.hpp"
 #include "sys/text.hpp"
 
 namespace {
@@ -63,12 +64,43 @@ TEST_CASE("a certification request gives its key, its challenge and its proof") 
 TEST_CASE("keys and signatures below the floor are told") {
   Folder const folder;
   auto const rsa = [](std::string const& bits) { return "RSA -pkeyopt rsa_keygen_bits:" + bits; };
-  CHECK(make_csr(folder, rsa("1024"), "-sha256").weakness() == "RSA key of 1024 bits");
+  CHECK(make_csr(folder, rsa("1024"), "-sha256").weakness() ==
+        "certification request for RSA key of 1024 bits");
   CHECK(make_csr(folder, rsa("2048"), "-sha1").weakness().value().find("SHA1") != std::string::npos);
   CHECK(make_csr(folder, rsa("2048"), "-md5").weakness().value().find("MD5") != std::string::npos);
   CHECK(make_csr(folder, rsa("2048") + " -pkeyopt rsa_keygen_pubexp:3", "-sha256").weakness().has_value());
   CHECK(make_csr(folder, "EC -pkeyopt ec_paramgen_curve:P-256", "-sha256").weakness().has_value());
   CHECK(make_csr(folder, "ED25519", "").weakness().has_value());
+}
+
+TEST_CASE("SHA-1 in a certification request is taken where old algorithms are allowed, MD5 never") {
+  Folder const folder;
+  std::string const rsa = "RSA -pkeyopt rsa_keygen_bits:2048";
+  auto const old = make_csr(folder, rsa, "-sha1");
+  CHECK_FALSE(old.weakness(sys::OldAlgorithms::allowed).has_value());
+  CHECK(old.is_signed_with_sha1());
+  CHECK(old.verify());
+  CHECK(make_csr(folder, rsa, "-md5").weakness(sys::OldAlgorithms::allowed).has_value());
+  CHECK_FALSE(make_csr(folder, rsa, "-sha256").is_signed_with_sha1());
+}
+
+TEST_CASE("PSS is good with one good digest for content and mask") {
+  Folder const folder;
+  std::string const rsa = "RSA -pkeyopt rsa_keygen_bits:2048";
+  std::string const pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest ";
+  CHECK_FALSE(make_csr(folder, rsa, pss + "-sha256").weakness().has_value());
+  CHECK_FALSE(make_csr(folder, rsa, pss + "-sha512").weakness().has_value());
+  CHECK(make_csr(folder, rsa, pss + "-sha1").weakness().has_value());
+  CHECK(make_csr(folder, rsa, pss + "-sha256 -sigopt rsa_mgf1_md:sha1").weakness().has_value());
+}
+
+TEST_CASE("single DES is known in a context of its own and nowhere else") {
+  using Cipher = sys::ossl::Handle<EVP_CIPHER, EVP_CIPHER_free>;
+  sys::LegacyContext const legacy;
+  CHECK(Cipher(EVP_CIPHER_fetch(legacy.raw(), "DES-CBC", nullptr)) != nullptr);
+  CHECK(Cipher(EVP_CIPHER_fetch(legacy.raw(), "AES-128-CBC", nullptr)) != nullptr);
+  CHECK(Cipher(EVP_CIPHER_fetch(nullptr, "DES-CBC", nullptr)) == nullptr);
+  sys::ossl::take_errors();
 }
 
 TEST_CASE("a reply is a message that its recipient opens, and nobody else") {
