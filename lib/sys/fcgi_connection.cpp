@@ -1,9 +1,12 @@
 #include "sys/fcgi_connection.hpp"
 
 #include <fcgiapp.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
+#include "sys/fcgi_head.hpp"
 #include "sys/fcgi_message.hpp"
 
 namespace sys {
@@ -27,33 +30,62 @@ void write_stream(FCGX_Stream* stream, std::string_view bytes) {
   }
 }
 
+// The head as a file that libfcgi can read in place of the connection; -1 when there is none to be had.
+int file_of(std::string_view bytes) {
+  int const fd = ::memfd_create("fcgi-head", MFD_CLOEXEC);
+  if (fd < 0) return -1;
+  bool const written = ::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
+  if (written && ::lseek(fd, 0, SEEK_SET) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
 // One accepted connection in libfcgi's hands. libfcgi's own accept is not used: a thread that sleeps in it
 // can only be woken by signals, and once FCGX_ShutdownPending was called, a connection that is slow to send
-// its first byte makes it close the same descriptor number for ever, whoever owns it by then.
+// its first byte makes it close the same descriptor number for ever, whoever owns it by then. Nor is its
+// close: it waits for as long as the peer goes on sending.
 class Connection {
  public:
-  explicit Connection(int fd) {
-    FCGX_InitRequest(&request_, -1, 0);
-    request_.ipcFd = fd;
-    request_.keepConnection = 1;  // else FCGX_Accept_r begins by closing it
-  }
+  explicit Connection(int fd) : fd_(fd) { FCGX_InitRequest(&request_, -1, 0); }
   Connection(Connection const&) = delete;
   Connection& operator=(Connection const&) = delete;
   ~Connection() {
-    request_.keepConnection = 0;
+    request_.keepConnection = 1;
+    request_.detached = 1;
     FCGX_Finish_r(&request_);
+    if (begun_ && request_.ipcFd < 0) return;  // closed after an error
+    if (begun_) {
+      ::shutdown(fd_, SHUT_WR);
+      drain(fd_);
+    }
+    ::close(fd_);
   }
 
   void serve(ServeOptions const& options, Handler const& handler) {
     for (int const option : {SO_RCVTIMEO, SO_SNDTIMEO})
-      ::setsockopt(request_.ipcFd, SOL_SOCKET, option, &kStall, sizeof(kStall));
-    if (FCGX_Accept_r(&request_) < 0) return;  // no FastCGI, or it ended too early: nobody is left to be told
+      ::setsockopt(fd_, SOL_SOCKET, option, &kStall, sizeof(kStall));
+    if (!begin()) return;  // no FastCGI, or it ended too early: nobody is left to be told
     write_stream(request_.out, answer(options, handler, request_.envp, [this](char* into, std::size_t size) {
                    return read_stream(request_.in, into, size);
                  }));
   }
 
  private:
+  bool begin() {
+    auto const head = read_head(fd_);
+    if (!head) return false;
+    request_.ipcFd = file_of(*head);
+    if (request_.ipcFd < 0) return false;
+    request_.keepConnection = 1;  // else FCGX_Accept_r begins by closing it
+    if (FCGX_Accept_r(&request_) < 0) return false;
+    ::close(request_.ipcFd);
+    request_.ipcFd = fd_;
+    begun_ = true;
+    return true;
+  }
+
+  int fd_;
+  bool begun_ = false;
   FCGX_Request request_{};
 };
 

@@ -1,0 +1,97 @@
+#include "sys/fcgi_head.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace sys {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kLongestHead{10};
+constexpr std::chrono::seconds kLongestDrain{2};
+constexpr std::size_t kLargestHead = 1U << 20U;
+
+constexpr unsigned kBeginRequest = 1;
+constexpr unsigned kParams = 4;
+constexpr unsigned kResponder = 1;
+constexpr std::size_t kHeaderBytes = 8;
+constexpr std::size_t kBeginBytes = 8;
+
+// What is there, up to `size` bytes; 0 at the end, after an error and after the deadline.
+std::size_t receive(int fd, char* into, std::size_t size, Clock::time_point deadline) {
+  while (true) {
+    auto const left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return 0;
+    pollfd watched{fd, POLLIN, 0};
+    if (::poll(&watched, 1, static_cast<int>(left)) == 0) return 0;
+    ssize_t const got = ::recv(fd, into, size, MSG_DONTWAIT);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EAGAIN && errno != EINTR) return 0;
+  }
+}
+
+bool append(int fd, std::string& bytes, std::size_t size, Clock::time_point deadline) {
+  std::size_t have = bytes.size();
+  bytes.resize(have + size);
+  while (have < bytes.size()) {
+    std::size_t const got = receive(fd, bytes.data() + have, bytes.size() - have, deadline);
+    if (got == 0) return false;
+    have += got;
+  }
+  return true;
+}
+
+unsigned byte_at(std::string const& bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
+unsigned pair_at(std::string const& bytes, std::size_t at) {
+  return byte_at(bytes, at) << 8U | byte_at(bytes, at + 1);
+}
+
+struct Record {
+  unsigned type;
+  unsigned id;
+  std::size_t length;
+  std::size_t content;  // where it starts
+};
+
+std::optional<Record> next_record(int fd, std::string& bytes, Clock::time_point deadline) {
+  std::size_t const start = bytes.size();
+  if (!append(fd, bytes, kHeaderBytes, deadline) || byte_at(bytes, start) != 1) return std::nullopt;
+  Record const record{byte_at(bytes, start + 1), pair_at(bytes, start + 2), pair_at(bytes, start + 4),
+                      bytes.size()};
+  if (!append(fd, bytes, record.length + byte_at(bytes, start + 6), deadline)) return std::nullopt;
+  return record;
+}
+
+}  // namespace
+
+std::optional<std::string> read_head(int fd) {
+  auto const deadline = Clock::now() + kLongestHead;
+  std::string head;
+  auto const begin = next_record(fd, head, deadline);
+  if (!begin || begin->type != kBeginRequest || begin->id == 0 || begin->length != kBeginBytes ||
+      pair_at(head, begin->content) != kResponder) {
+    return std::nullopt;
+  }
+  while (head.size() <= kLargestHead) {
+    auto const record = next_record(fd, head, deadline);
+    if (!record || record->type != kParams || record->id != begin->id) return std::nullopt;
+    if (record->length == 0) return head;
+  }
+  return std::nullopt;
+}
+
+void drain(int fd) {
+  auto const deadline = Clock::now() + kLongestDrain;
+  std::array<char, 16U << 10U> waste{};
+  while (receive(fd, waste.data(), waste.size(), deadline) > 0) {
+  }
+}
+
+}  // namespace sys
