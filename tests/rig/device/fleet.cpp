@@ -168,9 +168,8 @@ class Fleet {
   std::mutex mutex_;  // guards statistics_ while a stage runs
   Statistics statistics_;
   const Say silent_ = [](const std::string&) {};
-  const Whims whims_{{options_.not_now.begin(), options_.not_now.end()},
-                     {options_.error.begin(), options_.error.end()},
-                     {}};
+  const Whims whims_{
+      {options_.not_now.begin(), options_.not_now.end()}, {options_.error.begin(), options_.error.end()}, {}};
 };
 
 }  // namespace

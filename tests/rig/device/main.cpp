@@ -58,10 +58,9 @@ po::options_description session_options(Options& o) {
       ("ignore", po::value<std::string>(), "request types at which the session ends without an answer")  //
       ("quiet-renewal", po::bool_switch(&o.quiet_renewal),
        "no Authenticate and TokenUpdate after a renewal")  //
-      (
-          "old-session", po::value(&o.old_session),
-          "kept or resumed: the session goes on after a renewal over a connection that shows the old "
-          "identity")  //
+      ("old-session", po::value(&o.old_session),
+       "kept or resumed: the session goes on after a renewal over a connection that shows the old "
+       "identity")  //
       ("clock-skew", po::value(&o.clock_skew),
        "seconds that the signing time is off (--signature-form attrs)")                                     //
       ("apns-log", po::value(&o.apns_log), "log of the APNs stand-in (JSON lines)")                         //
