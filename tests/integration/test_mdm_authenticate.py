@@ -265,6 +265,22 @@ class WithoutApproval(mdm_rig.MdmTest):
             shown = self.rig.json("command", "show", command)["enrollments"][0]
             self.assertEqual(shown["enrollment_state"], "replaced")
 
+    def test_a_hijack_lasts_until_the_victim_speaks_and_can_be_undone(self):
+        victim = self.rig.enrolled(token_update={"UnlockToken": b"unlock"})
+        self.rig.check_in(victim, "SetBootstrapToken", BootstrapToken=b"bootstrap")
+        command = self.rig.enqueue(victim)
+        thief = self.rig.enroll(self.rig.again(victim))
+        self.accepted(self.rig.idle(thief))
+        self.assertNotIn(b"Ym9vdHN0cmFw", self.rig.check_in(thief, "GetBootstrapToken").body)
+        self.refused(self.rig.idle(victim), "identity of a generation that was replaced")
+        self.rig.enqueue(thief)
+        self.accepted(self.rig.idle(thief))
+        self.rig.pomona("enrollment", "resolve", victim.udid, "--keep", "old")
+        self.handed(self.rig.idle(victim), command)
+        self.assertIn(b"Ym9vdHN0cmFw", self.rig.check_in(victim, "GetBootstrapToken").body)
+        for answer in (self.rig.idle(thief), self.rig.authenticate(thief), self.rig.check_in(thief, "GetBootstrapToken")):
+            self.refused(answer, "revoked certificate")
+
     def test_a_frozen_generation_is_not_replaced_without_approval(self):
         old = self.rig.enrolled()
         self.rig.enroll(self.rig.again(old))

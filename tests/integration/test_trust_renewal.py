@@ -12,7 +12,7 @@ import mdm_rig  # noqa: E402
 from trust_rig import DAY, FROZEN, HOUR, SCEP_URL, Offer, TrustTest  # noqa: E402
 
 
-class Delivery(TrustTest):
+class Renewal(TrustTest):
     settings = {"reenrollment": "approve", "identity-overlap": "24h"}
 
     def test_a_renewal_is_queued_without_a_secret_and_pushed(self):
@@ -147,10 +147,6 @@ class Delivery(TrustTest):
         frozen = self.rig.enrolled()
         self.rig.sql(f"UPDATE enrollments SET frozen = TRUE WHERE current_id = '{frozen.udid}'")
         refusal(frozen.udid, "pomona enrollment resolve")
-
-
-class Course(TrustTest):
-    settings = {"reenrollment": "approve", "identity-overlap": "24h"}
 
     def everything_stays(self, first_messages):
         """From `pomona enrollment renew` to the new identity; `first_messages` is what the device sends with it at first."""

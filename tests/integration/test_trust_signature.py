@@ -89,26 +89,17 @@ class Replay(TrustTest):
         self.assertFalse(self.rig.offered(self.rig.enrolled()).encrypted)
         self.assertFalse(self.rig.offered(self.enrolled()).encrypted)
 
-
-class Always(TrustTest):
-    settings = {"encrypt-renewal": "yes"}
-
-    def test_every_renewal_is_encrypted_to_the_identity_that_fetches_it(self):
-        for kind in ("rsa", "ec"):
-            with self.subTest(kind):
-                device = self.rig.enrolled(kind_of_key=kind)
-                sealed = self.rig.offered(device)
-                self.assertTrue(sealed.encrypted)
-                self.assertEqual(self.rig.ticket_of(Offer(sealed.response, device.identity).challenge)[1], "open")
-
-
-class Never(TrustTest):
-    settings = {"encrypt-renewal": "no"}
-
-    def test_no_renewal_is_encrypted_where_the_admin_said_so(self):
-        device = self.rig.enrolled(auth="signature", kind_of_key="rsa")
-        self.rig.renew(device)
-        self.assertFalse(Offer(self.rig.signed(device, {"Status": "Idle"}, *STATIC)[0]).encrypted)
+    def test_the_admin_decides_what_is_encrypted(self):
+        signing, tls = self.enrolled(), self.rig.enrolled(kind_of_key="ec")
+        for device in (signing, tls):
+            self.rig.renew(device)
+        self.rig.restart(encrypt_renewal="yes")
+        for sealed, device in ((Offer(self.rig.idle(signing)), signing), (Offer(self.rig.idle(tls)), tls)):
+            self.assertTrue(sealed.encrypted)
+            self.assertEqual(self.rig.ticket_of(Offer(sealed.response, device.identity).challenge)[1], "open")
+        self.rig.restart(encrypt_renewal="no")
+        self.assertFalse(Offer(self.rig.signed(signing, {"Status": "Idle"}, *STATIC)[0]).encrypted)
+        self.rig.restart(encrypt_renewal="auto")
 
 
 if __name__ == "__main__":
