@@ -4,13 +4,32 @@
 #include "service/checkin.hpp"
 #include "service/identity.hpp"
 #include "service/report.hpp"
+#include "store/sender.hpp"
+#include "sys/error.hpp"
 #include "sys/text.hpp"
 
 namespace service {
 
+namespace {
+
+constexpr std::size_t kLargeBody = 256U << 10U;
+
+// Anybody can sign with a key of its own, and a large property list takes a good part of a second to read: so
+// nobody's is, until its certificate is known here. Small ones, nearly all, are spared this look-up.
+void refuse_large_of_strangers(MdmContext& context, Presented const& presented, std::string_view body) {
+  if (body.size() <= kLargeBody) return;
+  for (bool const synced : {false, true}) {
+    if (store::find_sender(context.db, {presented.sha256, "", false, synced}).identity) return;
+  }
+  throw sys::Error(sys::Fault::unauthenticated, "identity: unknown certificate");
+}
+
+}  // namespace
+
 MdmAnswer handle_mdm(MdmContext& context, MdmRequest const& request) {
   Presented const presented = present(request.credentials, request.body);
   context.trace.certificate = sys::hex(presented.sha256);
+  refuse_large_of_strangers(context, presented, request.body);
   if (!request.check_in) return handle_report(context, presented, request.body);
   auto const checkin = proto::decode_checkin(request.body, context.config.message_limit);
   context.trace.id = checkin.ids.external();

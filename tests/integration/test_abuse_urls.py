@@ -15,7 +15,6 @@ from edge import head  # noqa: E402
 
 CHECK_IN = "application/x-apple-aspen-mdm-checkin"
 IDENTITIES = [None, "good", "expired", "foreign", "namesake", "selfsigned"]
-REJECTED = ["expired", "foreign", "namesake", "selfsigned"]
 # What every request of these tests carries and no log may hold.
 BODY = b"body-marker-of-the-abuse-test"
 SIGNATURE = b"c2lnbmF0dXJlLW1hcmtlci1vZi10aGUtYWJ1c2UtdGVzdA=="

@@ -33,6 +33,7 @@ from pomona_stack import nginx  # noqa: E402
 from ports import free_ports  # noqa: E402
 
 NAMES = {"mdm": "pomona-mdm", "scep": "pomona-scep", "enroll": "pomona-enroll"}
+REJECTED = ["expired", "foreign", "namesake", "selfsigned"]  # identities that nginx does not accept
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
