@@ -15,6 +15,7 @@ import dataclasses
 import http.client
 import io
 import os
+import plistlib
 import re
 import socket
 import ssl
@@ -99,8 +100,10 @@ def head(method, target, fields=(), version="HTTP/1.1"):
 
 
 class Edge:
-    def __init__(self, **settings):
+    def __init__(self, snippets=None, extra="", **settings):
+        """`snippets`: changes text of the snippets, by file name; `extra`: what a site sets at http level."""
         self.bench = Bench()
+        self.change, self.extra = snippets or {}, extra
         self.folder = self.bench.folder
         self.handlers = {}
         self.nginx = None
@@ -153,7 +156,7 @@ class Edge:
         logs = self.folder / "logs"
         logs.mkdir()
         self.site = nginx.Site(
-            folder=self.folder / "nginx", snippets=ROOT / "nginx", logs=logs, https_port=self.https_port, http_port=self.http_port,
+            folder=self.folder / "nginx", snippets=self.changed_snippets(), extra=self.extra, logs=logs, https_port=self.https_port, http_port=self.http_port,
             certificate=self.folder / "server.pem", key=self.folder / "server.key",
             sockets={name: [handler.socket] for name, handler in self.handlers.items()},
             device_cas=self.folder / "devices.pem", gate=self.bench.gate(), acme_root=self.folder / "acme", level="error")
@@ -167,6 +170,30 @@ class Edge:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+    def changed_snippets(self):
+        copy = self.folder / "snippets"
+        copy.mkdir()
+        for path in (ROOT / "nginx").glob("*.conf"):
+            text = path.read_text()
+            for old, new in self.change.get(path.name, {}).items():
+                if old not in text:
+                    raise AssertionError(f"{old} is not in {path.name}")
+                text = text.replace(old, new)
+            (copy / path.name).write_text(text)
+        return copy
+
+    def enrolled(self, name, udid):
+        """A device that has enrolled, with an identity of that name."""
+        device = pki.issue(self.device_ca, "device", client=True)
+        self.identity(name, device)
+        row = self.bench.put_certificate("identity", device, status="issued")
+        self.bench.sql(f"UPDATE certificates SET ticket_id = {self.bench.json('ticket', 'new')['number']} WHERE id = {row}")
+        for message in ({"MessageType": "Authenticate", "UDID": udid, "Topic": TOPIC},
+                        {"MessageType": "TokenUpdate", "UDID": udid, "Topic": TOPIC, "Token": b"t" * 32, "PushMagic": "magic-of-the-abuse-test"}):
+            answer = self.put("/mdm", plistlib.dumps(message), content_type="application/x-apple-aspen-mdm-checkin", identity=name)
+            if answer.status != 200:
+                raise AssertionError(f"{answer.raw}\n{self.log('mdm')[-1000:]}")
 
     # --- the client ---------------------------------------------------------------------------------------------------
 
