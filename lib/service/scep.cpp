@@ -30,6 +30,7 @@ struct Asked {
   sys::ScepCipher cipher;
   sys::Key key;
   sys::SecretBytes challenge;
+  bool sha1 = false;  // the request's own signature
 };
 
 OldAlgorithms old_algorithms(Config const& config, ScepPeer const& peer) {
@@ -63,7 +64,8 @@ std::variant<Asked, Refusal> read_csr(sys::ScepContent const& content, OldAlgori
       return Refusal{FailInfo::bad_request, "the message is signed with another key than the request's"};
     auto challenge = csr.challenge();
     if (challenge.empty()) return Refusal{FailInfo::bad_request, "no challengePassword"};
-    return Asked{content.signer, content.cipher, csr.public_key(), std::move(challenge)};
+    return Asked{content.signer, content.cipher, csr.public_key(), std::move(challenge),
+                 csr.is_signed_with_sha1()};
   } catch (Error const& error) {
     if (error.fault() != Fault::bad_request) throw;
     return Refusal{FailInfo::bad_message_check, error.what()};
@@ -131,6 +133,8 @@ ScepAnswer pki_operation(sys::Db& db, Config const& config, CaKeys& keys, std::s
                           : answer_asked(db, config, keys, reply, std::get<Asked>(asked), peer.address, now);
   answer.transaction_id = message.transaction_id();
   answer.old_algorithms = message.old_algorithms();
+  if (refusal == nullptr && std::get<Asked>(asked).sha1)
+    answer.old_algorithms += answer.old_algorithms.empty() ? "SHA1-request" : " SHA1-request";
   return answer;
 }
 

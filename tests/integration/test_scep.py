@@ -58,7 +58,7 @@ class Enrolling(Scep):
         self.assertEqual(run.returncode, 0, run.stderr)
         key = pool_key(0)
         (self.bench.folder / "k1.pem").write_bytes(scep_client.key_pem(key))
-        for options in ((), ("--digest", "sha512"), ("--cipher", "aes", "--digest", "sha384")):
+        for options in ((), ("--digest", "sha512"), ("--cipher", "aes", "--digest", "sha384"), ("--rsa-padding", "pss")):
             with self.subTest(options):
                 ticket = self.bench.ticket()
                 run = self.run_in("pki", "--scep", "--url", self.bench.url, "--in", "k1.pem", "--dn", "O=Test, CN=dev1",

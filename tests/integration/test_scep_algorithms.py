@@ -135,11 +135,13 @@ class OldOverTls(Bench):
     settings = {"scep-allow-des": "tls"}
 
     def test_des_3des_and_sha_1_are_taken_over_tls_and_each_use_is_logged(self):
-        cases = {("des", "sha256"): "DES-CBC", ("des", "sha1"): '"DES-CBC SHA1"', ("des3", "sha512"): "DES-EDE3-CBC", ("aes128", "sha1"): "SHA1"}
-        for (cipher, digest), logged in cases.items():
-            with self.subTest(cipher=cipher, digest=digest):
+        new, old = hashes.SHA256(), hashes.SHA1()
+        cases = {("des", "sha256", new): "DES-CBC", ("des", "sha1", old): '"DES-CBC SHA1 SHA1-request"',
+                 ("des3", "sha512", new): "DES-EDE3-CBC", ("aes128", "sha1", new): "SHA1", ("aes256", "sha256", old): "SHA1-request"}
+        for (cipher, digest, signed_with), logged in cases.items():
+            with self.subTest(cipher=cipher, digest=digest, request=signed_with.name):
                 self.ticket = self.bench.ticket()
-                request = self.request(digest=hashes.SHA1() if digest == "sha1" else hashes.SHA256())
+                request = self.request(digest=signed_with)
                 reply = self.taken(self.message(request, cipher=cipher, digest=digest), tls=True)
                 self.assertEqual((reply.digest, cipher_of(reply)), (digest, "aes128" if cipher == "des" else cipher))
                 self.assertIn(f" old_algorithms={logged} ", self.last_line())
