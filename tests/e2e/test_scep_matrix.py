@@ -39,7 +39,7 @@ class ScepMatrix(unittest.TestCase):
     def test_certmonger_enrols_and_is_told_of_a_wrong_challenge(self):
         self.as_wanted(CERTMONGER)
 
-    def test_the_go_client_is_refused_where_des_is_not_allowed(self):
+    def test_the_go_client_is_served_over_tls_only_and_only_where_des_is_allowed(self):
         self.as_wanted(GO)
 
     def test_sscep_enrols_by_get_and_post(self):

@@ -31,8 +31,8 @@ BEGIN, END = "<!-- client matrix: written by tests/e2e/test_scep_matrix.py -->",
 ONE = "RSA-2048, no RA"
 KINDS = {"RSA-2048": ["--key", "rsa-2048"], "RSA-3072": ["--key", "rsa-3072"], "RSA-4096": ["--key", "rsa-4096"],
          "P-256": ["--key", "p-256"], "P-384": ["--key", "p-384"], ONE: ["--key", "rsa-2048", "--one-certificate"]}
-OPEN = {}
-DEFAULT = {}
+OPEN = {"scep-allow-des": "tls"}
+DEFAULT = {"scep-allow-des": "no"}
 YES, BAD_ALG, BAD_REQUEST, STOPS = "yes", "refused: badAlg", "refused: badRequest", "client stops"
 WRONG = "AAAABBBBCCCCDDDDEEEEFFFFGGGGHHHHIIIIJJJJKKKKLLLLMMMM"
 
@@ -154,12 +154,20 @@ YOUNG = [
     Row(APPLE_I, "wrong challenge", lambda v: v.iphone.enrol(pool_key(33), WRONG), BAD_REQUEST),
     Row(SWAN, "enrol: AES, SHA-256", strongswan_enrols),
     Row(SWAN, "enrol, `--digest sha512`", with_options("--digest", "sha512", name="strongswan-2")),
+    Row(SWAN, "enrol, `--cipher des3`", with_options("--cipher", "des3"), BAD_ALG),
+    Row(SWAN, "enrol, `--cipher des3 --digest sha1`", with_options("--cipher", "des3", "--digest", "sha1"), BAD_ALG),
+    Row(SWAN, "enrol, `--rsa-padding pss`", with_options("--rsa-padding", "pss")),
     Row(SWAN, "wrong challenge", lambda v: v.strongswan.enrol(WRONG), BAD_REQUEST),
     Row(CERTMONGER, "enrol", certmonger_enrols, but={ONE: STOPS}),
     Row(CERTMONGER, "enrol, certificates named (`-r`, `-N`, `-I`)", certmonger_told),
     Row(CERTMONGER, "wrong challenge", certmonger_wrong, BAD_REQUEST),
+    Row(GO, "enrol over TLS: DES, SHA-1", go_enrols("plain", "https_url", pinned=False), but={"P-256": STOPS, "P-384": STOPS}),
+    Row(GO, "the same, `-ca-fingerprint` of the recipient", go_enrols("tls", "https_url")),
+    Row(GO, "the same over plain HTTP", go_enrols("http", "url"), BAD_ALG),
+    Row(GO, "wrong challenge", go_enrols("wrong", "https_url", right=False), BAD_REQUEST),
     Row(SSCEP, "enrol: POST, AES-128", sscep_enrols("aes128", "POST", "sscep")),
     Row(SSCEP, "enrol: GET, AES-256", sscep_enrols("aes256", "GET")),
+    Row(SSCEP, "enrol: POST, 3DES", sscep_enrols("des3", "POST"), BAD_ALG),
     Row(SSCEP, "wrong challenge", lambda v: v.sscep.enrol(pool_key(34), WRONG), BAD_REQUEST),
 ]
 TODAY = [
