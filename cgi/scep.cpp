@@ -4,13 +4,13 @@
 // SECURITY. Every request comes from a stranger, also over plain HTTP, and this program signs certificates:
 // the most valuable key of the server is in its memory. So it does one thing, and nothing else is in its
 // process. Parameters are trusted from nginx alone (gate secret); client certificates are ignored. A request
-// is at most 64 KiB and gets a certificate only if its challenge names a ticket, after floors of algorithms,
-// outer signature, decryption and the request's own signature held; what fails before that is answered in one
-// way. The certificate's content is decided here, only the public key is the sender's. It runs as pomona-scep
-// and may open its configuration, the gate file and ca.key; in the database it reads and updates tickets,
-// device certificates and nothing of the devices' data, reads sealed secrets of domain ca and adds events. It
-// leaves no core file. Challenges are never logged. Never 401: devices take that as an order to forget the
-// server.
+// is at most 64 KiB and gets a certificate only if its challenge names a ticket, or, with scep-renewal, an
+// identity that is in use signed it, after floors of algorithms, outer signature, decryption and the
+// request's own signature held; what fails before that is answered in one way. The certificate's content is
+// decided here, only the public key is the sender's. It runs as pomona-scep and may open its configuration,
+// the gate file and ca.key; in the database it reads and updates tickets, device certificates and nothing of
+// the devices' data, reads sealed secrets of domain ca and adds events. It leaves no core file. Challenges
+// are never logged. Never 401: devices take that as an order to forget the server.
 #include "handlers/scep.hpp"
 
 #include <memory>

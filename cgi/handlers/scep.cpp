@@ -11,11 +11,13 @@ using sys::Response;
 
 void describe(service::ScepAnswer const& answer, sys::LogLine& line) {
   if (!answer.transaction_id.empty()) line.add("transaction", answer.transaction_id);
+  if (!answer.message_type.empty()) line.add("type", answer.message_type);
   line.add("outcome", answer.outcome);
   if (!answer.fail_info.empty()) line.add("fail_info", answer.fail_info);
   if (!answer.reason.empty()) line.add("reason", answer.reason);
   if (!answer.old_algorithms.empty()) line.add("old_algorithms", answer.old_algorithms);
   if (answer.ticket_id) line.add("ticket", *answer.ticket_id);
+  if (answer.enrollment_id) line.add("enrollment", *answer.enrollment_id);
   if (answer.cert)
     line.add("serial", sys::hex(answer.cert->serial())).add("sha256", sys::hex(answer.cert->sha256()));
 }

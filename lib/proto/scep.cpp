@@ -33,7 +33,7 @@ std::optional<ScepOperation> find_operation(std::string_view query) {
        {ScepOperation::get_ca_caps, ScepOperation::get_ca_cert, ScepOperation::pki_operation}) {
     if (*name == scep_operation_name(operation)) return operation;
   }
-  refuse("unknown operation");
+  refuse(*name == "GetNextCACert" ? "GetNextCACert, but there is no next CA" : "unknown operation");
 }
 
 std::string decode_message(std::string_view query) {
@@ -133,6 +133,7 @@ std::string scep_capabilities(ScepOffer const& offer) {
   std::string text = "AES\n";
   if (offer.old_algorithms) text += "DES3\n";
   text += "POSTPKIOperation\n";
+  if (offer.renewal) text += "Renewal\n";
   if (offer.old_algorithms) text += "SHA-1\n";
   return text + "SHA-256\nSHA-384\nSHA-512\nSCEPStandard\n";
 }

@@ -53,6 +53,7 @@ inline constexpr std::size_t kScepNonceBytes = 16;
 // there because strongSwan 5.9 finds AES only if it is.
 struct ScepOffer {
   bool old_algorithms = false;  // SHA-1 and 3DES
+  bool renewal = false;         // RenewalReq
 };
 std::string scep_capabilities(ScepOffer const& offer);
 

@@ -93,6 +93,7 @@ void read_rules(Config& config, ParsedOptions const& parsed) {
   config.scep_allow_des = choice<AllowDes>(
       parsed, "scep-allow-des", {{"no", AllowDes::no}, {"tls", AllowDes::tls}, {"yes", AllowDes::yes}});
   config.ticket_attempts = number(parsed, "ticket-attempts", 1, 100);
+  config.scep_renewal = yes_no(parsed, "scep-renewal");
   config.ticket_lifetime = duration(parsed, "ticket-lifetime");
   config.identity_lifetime = duration(parsed, "identity-lifetime");
   config.identity_overlap = duration(parsed, "identity-overlap");
@@ -127,7 +128,8 @@ std::vector<sys::OptionSpec> config_options() {
        "approve"},
       {"scep-allow-des", "take DES, 3DES and SHA-1 in SCEP messages: no, tls (over TLS only) or yes", "RULE",
        "no"},
-      {"ticket-attempts", "keys that may be tried with one ticket", "N", "3"},
+      {"scep-renewal", "renew identities by SCEP alone, signed with the old one: yes or no", "yes|no", "no"},
+      {"ticket-attempts", "keys that may be tried with one ticket, or to renew one identity", "N", "3"},
       {"ticket-lifetime", "how long a new ticket is good", "TIME", "7d"},
       {"identity-lifetime", "how long a new identity certificate is good", "TIME", "730d"},
       {"identity-overlap", "how long reports of a renewed identity's predecessor are taken", "TIME", "24h"},

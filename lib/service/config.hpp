@@ -43,6 +43,7 @@ struct Config {
   Reenrollment reenrollment = Reenrollment::approve;
   AllowDes scep_allow_des = AllowDes::no;
   int ticket_attempts = 3;
+  bool scep_renewal = false;
   sys::seconds ticket_lifetime{};
   sys::seconds identity_lifetime{};
   sys::seconds identity_overlap{};

@@ -5,6 +5,7 @@
 // and to-be-signed bytes as `pending`; then it is signed and stored by compare-and-set; whoever finds a
 // pending row of its own key finishes it. A ticket has never more than one certificate that is not revoked:
 // another key takes the place of one that was never seen at /mdm, until the ticket's attempts are used.
+// Renewals without a ticket: service/issue_renewal.
 //
 // The caller has checked that the sender holds the key. Everything in the certificate but the key is ours.
 #pragma once
@@ -19,23 +20,31 @@
 
 namespace service {
 
+// Who asks, as far as it ends up in the row.
+struct Applicant {
+  sys::Key public_key;
+  std::string subject_sha256;  // of the subject (DER) that the request has
+  std::string transaction_id;
+  std::string requester;  // address
+};
+
 struct IssueRequest {
   std::string challenge_sha256;
-  sys::Key public_key;
-  std::string transaction_id;
-  std::string requester;  // address, for the row
+  Applicant applicant;
 };
 
 struct Issued {
   sys::Cert cert;
-  std::int64_t ticket_id = 0;
+  std::optional<std::int64_t> ticket_id = {};
+  std::optional<std::int64_t> enrollment_id = {};
   bool repeated = false;  // it was there before
 };
 
 struct IssueRefused {
   std::string reason;  // for log and event
-  std::optional<std::int64_t> ticket_id =
-      {};  // none: no ticket has this challenge (and no event tells of it)
+  // Neither: no ticket has this challenge, no certificate of ours signed (and no event tells of it).
+  std::optional<std::int64_t> ticket_id = {};
+  std::optional<std::int64_t> enrollment_id = {};
 };
 
 using IssueOutcome = std::variant<Issued, IssueRefused>;

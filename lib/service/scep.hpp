@@ -1,9 +1,10 @@
 // One SCEP request (RFC 8894): who asks is a stranger until the challenge in the request names a ticket.
 //
-// Trusts nothing but the challenge, and that only after algorithms, outer signature, decryption and the
-// request's own signature held. What cannot be decrypted, read or verified gets one and the same answer.
-// Error{bad_request}: no SCEP request, or none that a signed answer could be given to. Error{unavailable}: no
-// database or no CA yet. Everything else is an answer, a refusal too.
+// Trusts the challenge, and for renewals the key of an identity that is in use, and both only after
+// algorithms, outer signature, decryption and the request's own signature held. What cannot be decrypted,
+// read or verified gets one and the same answer. Error{bad_request}: no SCEP request, or none that a signed
+// answer could be given to. Error{unavailable}: no database or no CA yet. Everything else is an answer, a
+// refusal too.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +22,14 @@ struct ScepAnswer {
   std::string body;
 
   // For the log line.
-  std::string outcome;              // caps, cacert, issued, repeated, refused
+  std::string outcome;              // caps, cacert, issued, repeated, given, refused
   std::string reason = {};          // of a refusal, for the admin only
   std::string fail_info = {};       // badAlg, ...
   std::string transaction_id = {};  // as sent
+  std::string message_type = {};    // as sent, its beginning
   std::string old_algorithms = {};  // that scep-allow-des let pass
   std::optional<std::int64_t> ticket_id = {};
+  std::optional<std::int64_t> enrollment_id = {};
   std::optional<sys::Cert> cert = {};
 };
 

@@ -14,10 +14,11 @@ constexpr std::array<std::string_view, 7> kStatuses{"pending",  "issued",  "next
 constexpr std::string_view kColumns =
     "id, kind, name, status, issuer_id, serial, subject, issuer, sha256, spki_sha256, not_before, not_after, "
     "topic, tbs, der, chain, secret_id, ticket_id, enrollment_id, renews_id, transaction_id, requester, "
-    "created_at, issued_at, first_seen_at, retiring_at, ended_at, revoke_reason";
+    "created_at, issued_at, first_seen_at, retiring_at, ended_at, revoke_reason, request_subject_sha256";
 constexpr std::string_view kPublicColumns =
     "id, kind, name, status, issuer_id, serial, subject, issuer, sha256, '', not_before, not_after, "
-    "topic, NULL, der, chain, NULL, NULL, NULL, NULL, NULL, NULL, not_before, NULL, NULL, NULL, NULL, NULL";
+    "topic, NULL, der, chain, NULL, NULL, NULL, NULL, NULL, NULL, not_before, NULL, NULL, NULL, NULL, NULL, "
+    "NULL";
 
 // Fixed words only: a view's name never comes from outside.
 std::string view_name(CertView view) {
@@ -78,6 +79,7 @@ CertificateRow read_row(sys::DbRow const& row) {
   cert.retiring_at = row.maybe_time(25);
   cert.ended_at = row.maybe_time(26);
   cert.revoke_reason = row.maybe_text(27);
+  cert.request_subject_sha256 = row.maybe_text(28);
   return cert;
 }
 
@@ -125,8 +127,8 @@ std::int64_t insert_certificate(sys::Db& db, CertView view, CertificateRow const
       "INSERT INTO " + view_name(view) +
           " (kind, name, status, issuer_id, serial, subject, issuer, sha256, spki_sha256, not_before, "
           "not_after, topic, tbs, der, chain, secret_id, ticket_id, enrollment_id, renews_id, "
-          "transaction_id, requester, created_at, issued_at) "
-          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          "transaction_id, requester, created_at, issued_at, request_subject_sha256) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {row.kind,
        row.name,
        cert_status_name(row.status),
@@ -149,7 +151,8 @@ std::int64_t insert_certificate(sys::Db& db, CertView view, CertificateRow const
        row.transaction_id,
        row.requester,
        row.created_at,
-       row.issued_at}));
+       row.issued_at,
+       row.request_subject_sha256}));
 }
 
 std::optional<CertificateRow> find_certificate(sys::Db& db, CertView view, std::int64_t id) {
@@ -173,6 +176,8 @@ std::vector<CertificateRow> list_certificates(sys::Db& db, CertView view, CertFi
   also(" AND name = ?", filter.name);
   also(" AND enrollment_id = ?", filter.enrollment_id);
   also(" AND ticket_id = ?", filter.ticket_id);
+  also(" AND renews_id = ?", filter.renews_id);
+  also(" AND spki_sha256 = ?", filter.spki_sha256);
   if (filter.status) {
     where += " AND status = ?";
     params.emplace_back(cert_status_name(*filter.status));
@@ -263,6 +268,13 @@ bool rebind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t from, std::
                     {to, id, from}) == 1;
 }
 
+bool take_renewal_key(sys::Db& db, std::int64_t id, std::int64_t most) {
+  return db.execute(
+             "UPDATE certificates_device SET renewal_keys = renewal_keys + 1 "
+             "WHERE id = ? AND status = 'issued' AND renewal_keys < ?",
+             {id, most}) == 1;
+}
+
 void retire_others(sys::Db& db, std::int64_t enrollment_id, std::int64_t seen_id, sys::Time now) {
   db.execute(
       "UPDATE certificates_device SET status = 'retiring', retiring_at = ? "
@@ -279,6 +291,13 @@ bool revoke_certificate(sys::Db& db, CertView view, std::int64_t id, std::string
                         " SET status = 'revoked', ended_at = ?, revoke_reason = ? "
                         "WHERE id = ? AND status <> 'revoked'",
                     {now, reason, id}) == 1;
+}
+
+bool revoke_unseen(sys::Db& db, std::int64_t id, std::string_view reason, sys::Time now) {
+  return db.execute(
+             "UPDATE certificates_device SET status = 'revoked', ended_at = ?, revoke_reason = ? "
+             "WHERE id = ? AND status <> 'revoked' AND first_seen_at IS NULL",
+             {now, reason, id}) == 1;
 }
 
 std::uint64_t revoke_unseen_of_ticket(sys::Db& db, std::int64_t ticket_id, std::string_view reason,

@@ -57,6 +57,7 @@ struct CertificateRow {
   std::optional<sys::Time> retiring_at = {};
   std::optional<sys::Time> ended_at = {};
   std::optional<std::string> revoke_reason = {};
+  std::optional<std::string> request_subject_sha256 = {};  // what the request called itself
 };
 
 // A row of what the certificate itself says (subject, issuer, serial, hashes, dates, der).
@@ -72,8 +73,10 @@ struct CertFilter {
   std::optional<std::string> kind = {};
   std::optional<CertStatus> status = {};
   std::optional<std::string> name = {};
-  std::optional<std::int64_t> enrollment_id = {};  // not with CertView::published, as the next one
+  std::optional<std::int64_t> enrollment_id = {};  // not with CertView::published, as the next three
   std::optional<std::int64_t> ticket_id = {};
+  std::optional<std::int64_t> renews_id = {};
+  std::optional<std::string> spki_sha256 = {};
   std::int64_t above_id = 0;  // the cursor of a page
   std::int64_t limit = 10000;
 };
@@ -126,6 +129,10 @@ bool bind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t enrollment_id
 // An embedded PKCS#12 identity that enrols again; false when it is not bound to `from`.
 bool rebind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t from, std::int64_t to);
 
+// One more key for the renewal of an issued identity; false when `most` were tried or it is issued no more.
+// It writes the row, so that two nodes of a cluster that renew one certificate collide.
+bool take_renewal_key(sys::Db& db, std::int64_t id, std::int64_t most);
+
 // At the first message with certificate `seen_id` of the enrolment: its other issued identities become
 // `retiring` if they were ever seen, and are revoked ("superseded") if they never were; pending ones of
 // renewals too.
@@ -133,6 +140,8 @@ void retire_others(sys::Db& db, std::int64_t enrollment_id, std::int64_t seen_id
 
 // Any status but revoked -> revoked; false when it was revoked already.
 bool revoke_certificate(sys::Db& db, CertView view, std::int64_t id, std::string_view reason, sys::Time now);
+// The same for one that was never seen at /mdm; false also when it was.
+bool revoke_unseen(sys::Db& db, std::int64_t id, std::string_view reason, sys::Time now);
 // Of a ticket and its children: what was issued and never seen at /mdm goes with the permission. Returns how
 // many. The pomona command only.
 std::uint64_t revoke_unseen_of_ticket(sys::Db& db, std::int64_t ticket_id, std::string_view reason,

@@ -222,6 +222,11 @@ std::optional<ScepProblem> ScepMessage::check_cipher(OldAlgorithms old) {
   return std::nullopt;
 }
 
+Cert const& ScepMessage::signer() const {
+  if (!signer_) throw Error(Fault::internal, "SCEP message: used before it was checked");
+  return *signer_;
+}
+
 bool ScepMessage::is_for(std::vector<ScepRecipient> const& recipients) const {
   bool const found = read_envelope(envelope_, recipients).recipient != nullptr;
   ossl::take_errors();
@@ -229,7 +234,7 @@ bool ScepMessage::is_for(std::vector<ScepRecipient> const& recipients) const {
 }
 
 std::variant<ScepContent, ScepProblem> ScepMessage::open(std::vector<ScepRecipient> const& recipients) const {
-  if (!signer_) throw Error(Fault::internal, "SCEP message: opened before it was checked");
+  auto const& signer = this->signer();
   auto const cipher = cipher_of(content_cipher(envelope_));
   if (!cipher) return unreadable("no EnvelopedData inside");
   std::optional<LegacyContext> legacy;  // outlives the message that is bound to it
@@ -246,7 +251,7 @@ std::variant<ScepContent, ScepProblem> ScepMessage::open(std::vector<ScepRecipie
                   out.get(), CMS_BINARY) != 1) {
     return unreadable("cannot be decrypted");
   }
-  return ScepContent{*signer_, *cipher == ScepCipher::des ? ScepCipher::aes128 : *cipher,
+  return ScepContent{signer, *cipher == ScepCipher::des ? ScepCipher::aes128 : *cipher,
                      SecretBytes(ossl::bio_bytes(out.get()))};
 }
 

@@ -70,6 +70,8 @@ class ScepMessage {
   [[nodiscard]] std::optional<ScepProblem> check(OldAlgorithms old = OldAlgorithms::refused);
   // What check() let pass only because old algorithms are allowed: "DES-CBC SHA1", "" for none. For the log.
   [[nodiscard]] std::string const& old_algorithms() const noexcept { return old_algorithms_; }
+  // Whose signature held: only after check() found nothing.
+  [[nodiscard]] Cert const& signer() const;
   // Only after check() found nothing. DES is decrypted in an OpenSSL context of its own, made for this call:
   // nothing else in the process can use it.
   [[nodiscard]] std::variant<ScepContent, ScepProblem> open(

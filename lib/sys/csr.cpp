@@ -60,6 +60,10 @@ std::string Csr::subject() const {
   return ossl::bio_bytes(bio.get());
 }
 
+std::string Csr::subject_der() const {
+  return ossl::to_der<X509_NAME>(X509_REQ_get_subject_name(request_.get()), i2d_X509_NAME);
+}
+
 Key Csr::public_key() const {
   ossl::KeyPtr key(X509_REQ_get_pubkey(request_.get()));
   if (!key) ossl::fail(Fault::bad_request, "read public key of certification request");

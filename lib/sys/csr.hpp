@@ -24,6 +24,7 @@ class Csr {
   static Csr read(std::string_view bytes);    // PEM or DER
 
   [[nodiscard]] std::string subject() const;  // RFC 2253 text
+  [[nodiscard]] std::string subject_der() const;
   [[nodiscard]] Key public_key() const;
   // PrintableString, UTF8String, IA5String or T61String; empty when there is none. Error{bad_request} for two
   // attributes, two values or another type.

@@ -123,6 +123,9 @@ std::string Cert::issuer() const { return print_name(X509_get_issuer_name(raw())
 std::string Cert::subject_der() const {
   return ossl::to_der<X509_NAME>(X509_get_subject_name(raw()), i2d_X509_NAME);
 }
+std::string Cert::issuer_der() const {
+  return ossl::to_der<X509_NAME>(X509_get_issuer_name(raw()), i2d_X509_NAME);
+}
 
 std::optional<std::string> Cert::subject_value(std::string_view oid_or_name) const {
   int const nid = OBJ_txt2nid(std::string(oid_or_name).c_str());

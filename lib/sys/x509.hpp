@@ -44,6 +44,7 @@ class Cert {
   [[nodiscard]] std::string subject() const;      // RFC 2253 text, for people and listings only
   [[nodiscard]] std::string issuer() const;
   [[nodiscard]] std::string subject_der() const;
+  [[nodiscard]] std::string issuer_der() const;
   [[nodiscard]] std::optional<std::string> subject_value(
       std::string_view oid_or_name) const;  // UTF-8, e.g. "CN", "UID"
   [[nodiscard]] std::vector<std::string> uri_sans() const;

@@ -42,6 +42,7 @@ def configuration(layout):
         "open-enrollment": "yes",
         "reenrollment": "allow",
         "scep-allow-des": "tls",
+        "scep-renewal": "yes",
         "push-url": layout.apns_url(),
         "push-ca-file": layout.push / "ca.pem",
     } | layout.settings["set"]

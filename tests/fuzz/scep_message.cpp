@@ -1,5 +1,6 @@
 // SCEP: the first byte says what the rest is: a pkiMessage, the content of a well signed one, a certification
-// request, or the query of a GET. Nothing but Error{bad_request} may come out of any of them.
+// request, the query of a GET, or names by which a certificate is asked for. Nothing but Error{bad_request}
+// may come out of any of them.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -13,6 +14,7 @@
 #include "sys/error.hpp"
 #include "sys/openssl.hpp"
 #include "sys/scep_attributes.hpp"
+#include "sys/scep_content.hpp"
 
 namespace {
 
@@ -75,19 +77,32 @@ void read_message(std::string_view bytes) {
   }
 }
 
+void read_content(std::string_view bytes) {
+  try {
+    auto const names = sys::read_issuer_and_subject(bytes);
+    demand(sys::same_name(names.issuer_der, names.issuer_der));
+  } catch (sys::Error const& error) {
+    demand(error.fault() == sys::Fault::bad_request);
+  }
+  auto const content = sys::read_issuer_and_serial(bytes);
+  demand(content.issuer_der.size() + content.serial.size() <= bytes.size());
+}
+
 void read_query(std::string_view query) {
   auto const request = proto::decode_scep_request("GET", query, "");
   demand(request.operation != proto::ScepOperation::pki_operation || !request.message.empty());
 }
 
 void run(std::uint8_t kind, std::string_view bytes) {
-  switch (kind % 4) {
+  switch (static_cast<std::uint8_t>(kind - '0') % 5) {
     case 0:
       return read_message(bytes);
     case 1:
       return read_message(sign(bytes));
     case 2:
       return read_csr(bytes);
+    case 4:
+      return read_content(bytes);
     default:
       return read_query(bytes);
   }
