@@ -100,7 +100,7 @@ ScepOutcome answer_csr(ScepContext const& context, ScepSender const& sender, Sce
 
 struct Answered {
   ScepOutcome outcome;
-  bool sha1_request = false;  // the certification request is signed with it, and was taken
+  bool sha1_request = false;  // the certification request is signed with it where that is allowed
 };
 
 Answered answer_request(ScepContext const& context, ScepSender const& sender, ScepMessageType type,
