@@ -20,16 +20,17 @@ class Renewal(mdm_rig.MdmTest):
     def status(self, device):
         return self.rig.sql(f"SELECT status FROM certificates WHERE id = {device.certificate_id}")
 
-    def everything_stays(self, send_first):
+    def everything_stays(self, send_first, by_ticket=True):
         device = self.rig.enrolled(token_update={"UnlockToken": b"unlock"})
         self.rig.token_update(device, user=("USER", "user"))
         self.rig.check_in(device, "SetBootstrapToken", BootstrapToken=b"bootstrap")
         command, users = self.rig.enqueue(device), self.rig.enqueue(device, user=("USER", "user"))
         tally = self.rig.json("enrollment", "show", device.udid)["token_update_tally"]
-        renewed = self.rig.renewed(device)
+        renewed = self.rig.renewed(device, by_ticket)
         send_first(renewed)
         self.assertEqual((self.status(device), self.status(renewed)), ("retiring", "issued"))
-        self.assertEqual(self.rig.sql(f"SELECT state FROM tickets WHERE id = {renewed.number}"), "closed")
+        if by_ticket:
+            self.assertEqual(self.rig.sql(f"SELECT state FROM tickets WHERE id = {renewed.number}"), "closed")
         self.assertEqual(self.rig.states(device), ["current"])
         self.handed(self.rig.idle(renewed), command)
         self.handed(self.rig.idle(renewed, user=("USER", "user")), users)
@@ -51,6 +52,10 @@ class Renewal(mdm_rig.MdmTest):
     def test_a_renewal_without_authenticate_keeps_everything(self):
         self.everything_stays(lambda renewed: self.assertEqual(self.rig.idle(renewed).status, 200))
         self.everything_stays(lambda renewed: self.accepted(self.rig.token_update(renewed)))
+
+    def test_a_renewal_without_a_ticket_keeps_everything(self):
+        self.everything_stays(lambda renewed: self.accepted(self.rig.authenticate(renewed)), by_ticket=False)
+        self.everything_stays(lambda renewed: self.assertEqual(self.rig.idle(renewed).status, 200), by_ticket=False)
 
     def test_the_old_identity_settles_reports_and_gets_no_command_while_it_retires(self):
         device = self.rig.enrolled()

@@ -190,10 +190,10 @@ class Rig:
     def enrollment_id(self, device):
         return int(self.sql(f"SELECT id FROM enrollments WHERE current_id = {sql_text(device.udid)}"))
 
-    def renewed(self, device):
-        """The same device with a second identity, issued to renew the enrolment that is current."""
+    def renewed(self, device, by_ticket=True):
+        """The same device with a second identity, issued to renew the enrolment that is current; without a ticket: by RenewalReq."""
         enrollment = self.enrollment_id(device)
-        number = self.ticket(purpose="renew", topic=device.topic, auth=device.auth, enrollment=enrollment)
+        number = self.ticket(purpose="renew", topic=device.topic, auth=device.auth, enrollment=enrollment) if by_ticket else None
         identity = pki.issue(self.ca, "device", client=True)
         return dataclasses.replace(device, identity=identity, number=number,
                                    certificate_id=self.certificate(identity, number, enrollment))
