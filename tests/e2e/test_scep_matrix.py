@@ -33,16 +33,16 @@ class ScepMatrix(unittest.TestCase):
     def test_apples_client_gets_its_identity_from_every_ca_and_renews_it_by_profile(self):
         self.as_wanted(APPLE_I, APPLE_M)
 
-    def test_strongswan_enrols_and_shows_why_it_was_refused(self):
+    def test_strongswan_enrols_renews_and_shows_why_it_was_refused(self):
         self.as_wanted(SWAN)
 
-    def test_certmonger_enrols_and_is_told_of_a_wrong_challenge(self):
+    def test_certmonger_enrols_rekeys_and_is_told_of_a_wrong_challenge(self):
         self.as_wanted(CERTMONGER)
 
     def test_the_go_client_is_served_over_tls_only_and_only_where_des_is_allowed(self):
         self.as_wanted(GO)
 
-    def test_sscep_enrols_by_get_and_post(self):
+    def test_sscep_enrols_by_get_and_post_and_renews_with_its_old_certificate(self):
         self.as_wanted(SSCEP)
 
     def test_no_program_was_hurt_and_no_challenge_is_in_a_log(self):

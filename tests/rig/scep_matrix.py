@@ -31,8 +31,8 @@ BEGIN, END = "<!-- client matrix: written by tests/e2e/test_scep_matrix.py -->",
 ONE = "RSA-2048, no RA"
 KINDS = {"RSA-2048": ["--key", "rsa-2048"], "RSA-3072": ["--key", "rsa-3072"], "RSA-4096": ["--key", "rsa-4096"],
          "P-256": ["--key", "p-256"], "P-384": ["--key", "p-384"], ONE: ["--key", "rsa-2048", "--one-certificate"]}
-OPEN = {"scep-allow-des": "tls"}
-DEFAULT = {"scep-allow-des": "no"}
+OPEN = {"scep-renewal": "yes", "scep-allow-des": "tls"}
+DEFAULT = {"scep-renewal": "no", "scep-allow-des": "no"}
 YES, BAD_ALG, BAD_REQUEST, STOPS = "yes", "refused: badAlg", "refused: badRequest", "client stops"
 WRONG = "AAAABBBBCCCCDDDDEEEEFFFFGGGGHHHHIIIIJJJJKKKKLLLLMMMM"
 
@@ -158,6 +158,7 @@ YOUNG = [
     Row(SWAN, "enrol, `--cipher des3 --digest sha1`", with_options("--cipher", "des3", "--digest", "sha1"), BAD_ALG),
     Row(SWAN, "enrol, `--rsa-padding pss`", with_options("--rsa-padding", "pss")),
     Row(SWAN, "wrong challenge", lambda v: v.strongswan.enrol(WRONG), BAD_REQUEST),
+    Row(SWAN, "renew before half of its life", lambda v: v.strongswan.renew(v.enrolled["strongswan"]), BAD_REQUEST),
     Row(CERTMONGER, "enrol", certmonger_enrols, but={ONE: STOPS}),
     Row(CERTMONGER, "enrol, certificates named (`-r`, `-N`, `-I`)", certmonger_told),
     Row(CERTMONGER, "wrong challenge", certmonger_wrong, BAD_REQUEST),
@@ -172,8 +173,13 @@ YOUNG = [
 ]
 TODAY = [
     Row(APPLE_I, "renew by profile: type 19, challenge of a renewal ticket", apple_renews, binds="apple"),
+    Row(SWAN, "renew: type 17", lambda v: v.strongswan.renew(v.enrolled["strongswan"]), binds="strongswan"),
+    Row(CERTMONGER, "rekey: type 19 signed by the old certificate", certmonger_rekeys, binds="certmonger-told"),
+    Row(GO, "renew over TLS: type 17", lambda v: v.go["tls"].renew(v.stand.https_url), binds="go-tls"),
+    Row(SSCEP, "renew: type 19 signed by the old certificate", sscep_renews, binds="sscep"),
 ]
 CLOSED = [
+    Row(SWAN, "renew, `scep-renewal = no`", lambda v: v.strongswan.renew(v.enrolled["strongswan-2"]), BAD_REQUEST),
     Row(GO, "enrol over TLS, `scep-allow-des = no`", go_enrols("closed", "https_url"), BAD_ALG),
 ]
 ROWS = YOUNG + TODAY + CLOSED
