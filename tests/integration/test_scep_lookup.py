@@ -101,12 +101,16 @@ class GetCert(Lookups):
         other = enrolled(self.bench, pool_key(5))
         self.refused("21", serial(device.certificate), other.key, certificate=other.certificate)
 
-    def test_a_revoked_identity_gets_nothing_not_even_by_another_certificate_of_its_key(self):
+    def test_a_revoked_identity_gets_nothing_even_where_its_key_has_another(self):
         device = enrolled(self.bench, pool_key(6))
         self.bench.sql(f"UPDATE certificates SET status = 'revoked' WHERE id = {device.row}")
         for wanted in (device.certificate, self.ca):
             self.refused("21", serial(wanted), device.key, certificate=device.certificate)
             self.refused("21", serial(wanted), device.key)
+        other = enrolled(self.bench, pool_key(6))
+        for wanted in (other.certificate, self.ca):
+            self.refused("21", serial(wanted), device.key, certificate=device.certificate)
+        self.given("21", serial(self.ca), device.key, certificate=other.certificate)
 
     def test_the_issuer_must_fit_the_serial_number(self):
         device = enrolled(self.bench, pool_key(2))
