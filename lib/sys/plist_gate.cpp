@@ -184,8 +184,9 @@ void Gate::quoted_literal() {
 
 void Gate::plist_tag() {
   if (!skip("<plist")) broken("no <plist> where it is expected");
+  std::size_t const name_end = at_;
   skip_space();
-  if (skip("version")) {
+  if (at_ > name_end && skip("version")) {
     skip_space();
     if (!skip("=")) broken("a malformed <plist> tag");
     skip_space();

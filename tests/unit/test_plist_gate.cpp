@@ -159,6 +159,7 @@ TEST_CASE("Only UTF-8 without NUL passes") {
 TEST_CASE("A structure that is not a property list is refused") {
   CHECK(refusal("") != "accepted");
   CHECK(refusal("<plist version=\"1.0\">") != "accepted");
+  CHECK(refusal("<plistversion=\"1.0\"><true/></plist>") != "accepted");  // found by fuzzing
   CHECK(refusal("<dict/>") != "accepted");
   CHECK(refusal(in_plist("<true/>") + "x") != "accepted");
   CHECK(refusal(in_plist("<true/>") + "\n") == "accepted");
