@@ -69,6 +69,27 @@ std::optional<Record> next_record(int fd, std::string& bytes, Clock::time_point 
   return record;
 }
 
+// One length of a name or value; nullopt when the bytes end before it does.
+std::optional<std::size_t> take_length(std::string_view& params) {
+  std::size_t const bytes = params.empty() || static_cast<unsigned char>(params[0]) < 0x80 ? 1 : 4;
+  if (params.size() < bytes) return std::nullopt;
+  std::size_t length = static_cast<unsigned char>(params[0]) & 0x7fU;
+  for (std::size_t i = 1; i < bytes; ++i) length = length << 8U | static_cast<unsigned char>(params[i]);
+  params.remove_prefix(bytes);
+  return length;
+}
+
+// libfcgi takes the lengths at their word: it adds two of them as int and asks for so much memory.
+bool lengths_fit(std::string_view params) {
+  while (!params.empty()) {
+    auto const name = take_length(params);
+    auto const value = name ? take_length(params) : std::nullopt;
+    if (!value || *name > params.size() || *value > params.size() - *name) return false;
+    params.remove_prefix(*name + *value);
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<std::string> read_head(int fd) {
@@ -79,10 +100,12 @@ std::optional<std::string> read_head(int fd) {
       pair_at(head, begin->content) != kResponder) {
     return std::nullopt;
   }
+  std::string params;
   while (head.size() <= kLargestHead) {
     auto const record = next_record(fd, head, deadline);
     if (!record || record->type != kParams || record->id != begin->id) return std::nullopt;
-    if (record->length == 0) return head;
+    if (record->length == 0) return lengths_fit(params) ? std::optional(std::move(head)) : std::nullopt;
+    params.append(head, record->content, record->length);
   }
   return std::nullopt;
 }
