@@ -2,58 +2,26 @@
 // request, the query of a GET, or names by which a certificate is asked for. Nothing but Error{bad_request}
 // may come out of any of them.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "proto/scep.hpp"
+#include "shared/cms.hpp"
+#include "shared/input.hpp"
 #include "sys/cms_scep.hpp"
 #include "sys/csr.hpp"
 #include "sys/error.hpp"
-#include "sys/openssl.hpp"
-#include "sys/scep_attributes.hpp"
 #include "sys/scep_content.hpp"
 
 namespace {
 
-void demand(bool truth) {
-  if (!truth) std::abort();
-}
+using fuzz::demand;
 
-sys::ScepRecipient make_recipient() {
-  auto key = sys::Key::generate_rsa(2048);
-  sys::CertTemplate wanted;
-  wanted.subject = {{"CN", "fuzz"}};
-  wanted.serial = "fuzz";
-  wanted.not_before = sys::from_unix(1'700'000'000);
-  wanted.not_after = sys::from_unix(2'000'000'000);
-  return {sys::issue(wanted, key, std::nullopt, key), key};
-}
-
-sys::ScepRecipient const& recipient() {
-  static sys::ScepRecipient const ours = make_recipient();
+fuzz::Identity const& recipient() {
+  static fuzz::Identity const ours = fuzz::make_identity("fuzz");
   return ours;
-}
-
-void add(CMS_SignerInfo* info, char const* oid, int type, std::string_view value) {
-  demand(CMS_signed_add1_attr_by_txt(info, oid, type, value.data(), static_cast<int>(value.size())) == 1);
-}
-
-// Mutated content behind a signature that holds: what a sender with a key of its own can do.
-std::string sign(std::string_view content) {
-  constexpr unsigned kFlags = CMS_PARTIAL | CMS_BINARY | CMS_NOSMIMECAP;
-  sys::ossl::Cms const cms(CMS_sign(nullptr, nullptr, nullptr, nullptr, kFlags));
-  CMS_SignerInfo* info =
-      CMS_add1_signer(cms.get(), recipient().cert.raw(), recipient().key.raw(), EVP_sha256(), kFlags);
-  demand(info != nullptr);
-  add(info, sys::scep_oid::kMessageType, V_ASN1_PRINTABLESTRING, "19");
-  add(info, sys::scep_oid::kTransactionId, V_ASN1_PRINTABLESTRING, "T");
-  add(info, sys::scep_oid::kSenderNonce, V_ASN1_OCTET_STRING, "0123456789abcdef");
-  auto const in = sys::ossl::memory_bio(content);
-  demand(CMS_final(cms.get(), in.get(), nullptr, kFlags) == 1);
-  return sys::ossl::to_der<CMS_ContentInfo>(cms.get(), i2d_CMS_ContentInfo);
 }
 
 void read_csr(std::string_view bytes) {
@@ -64,11 +32,12 @@ void read_csr(std::string_view bytes) {
   (void)csr.challenge();
 }
 
-void read_message(std::string_view bytes) {
+void read_message(std::string_view bytes, sys::OldAlgorithms old = sys::OldAlgorithms::refused) {
   auto message = sys::ScepMessage::parse(bytes);
   (void)proto::is_transaction_id(message.transaction_id());
-  if (message.check()) return;
-  std::vector<sys::ScepRecipient> const ours{recipient()};
+  if (message.check(old)) return;
+  (void)message.signer().serial();
+  std::vector<sys::ScepRecipient> const ours{{recipient().cert, recipient().key}};
   bool const named = message.is_for(ours);
   auto const opened = message.open(ours);
   if (auto const* content = std::get_if<sys::ScepContent>(&opened)) {
@@ -94,15 +63,20 @@ void read_query(std::string_view query) {
 }
 
 void run(std::uint8_t kind, std::string_view bytes) {
-  switch (static_cast<std::uint8_t>(kind - '0') % 5) {
+  switch (static_cast<std::uint8_t>(kind - '0') % 7) {
     case 0:
       return read_message(bytes);
     case 1:
-      return read_message(sign(bytes));
+      return read_message(fuzz::sign_scep(bytes, recipient(), {}));
     case 2:
       return read_csr(bytes);
     case 4:
       return read_content(bytes);
+    case 5:
+      return read_message(bytes, sys::OldAlgorithms::allowed);
+    case 6:
+      return read_message(fuzz::sign_scep(bytes, recipient(), {}, fuzz::Digest::sha1),
+                          sys::OldAlgorithms::allowed);
     default:
       return read_query(bytes);
   }
