@@ -124,9 +124,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   sys::serve_connection(ends[1], options, handle);
   auto const answer = read_all(ends[0]);
   ::close(ends[0]);
-  auto const status = answer.find("Status: ");
-  demand(status == std::string::npos || answer.find("Status: ", status + 1) == std::string::npos ||
-         answer.find("\r\n\r\n") < answer.find("Status: ", status + 1));
+  auto const second = answer.find("\r\nStatus: ");  // in the header block it would be another answer
+  demand(second == std::string::npos || answer.find("\r\n\r\n") < second);
   demand(answer.find(kGate) == std::string::npos || sent.find(kGate) != std::string_view::npos);
   return 0;
 }

@@ -61,7 +61,7 @@ def members(plist):
 
 
 # Identities of tests/rig/fuzz_world.py, in the order of their names.
-TLS, AGAIN, SIGNATURE, EXPIRED, FRESH, FRESH_SIGNATURE, PENDING, RENEWAL, UNKNOWN, USER_ENROLLMENT = range(10)
+TLS, AGAIN, SIGNATURE, EXPIRED, FRESH_SIGNATURE, FRESH, PENDING, RENEWAL, UNKNOWN, USER_ENROLLMENT = range(10)
 NONE, FAILED, SIGNED, SIGNED_PLAIN, AS_IT_IS, SUCCESS = range(6)
 
 
@@ -102,6 +102,8 @@ def mdm_requests():
     yield "renewal", [request(device(tls, Status="Idle"), RENEWAL), request(device(tls, Status="Idle"), TLS)]
     yield "pending", [request(m, PENDING) for m in (token_update("FUZZ-PENDING"), device("FUZZ-PENDING", Status="Idle"))]
     yield "expired", [request(device("FUZZ-EXPIRED", Status="Idle"), EXPIRED, proof) for proof in (FAILED, SUCCESS)]
+    yield "renewals", [request(device("FUZZ-EXPIRED", Status="Idle"), EXPIRED, FAILED),
+                       request(device("FUZZ-SIGNATURE", Status="Idle"), SIGNATURE, SIGNED_PLAIN), request(report("FUZZ-SIGNATURE", 3), SIGNATURE)]
     yield "user", [request(m | user, TLS) for m in (device(tls, MessageType="UserAuthenticate"), token_update(tls), device(tls, Status="Idle"))]
     yield "bootstrap", [request(device(tls, MessageType="SetBootstrapToken", BootstrapToken=b"a token" * 3), TLS),
                         request(device(tls, MessageType="GetBootstrapToken"), TLS)]
@@ -118,8 +120,8 @@ def mdm_requests():
 
 
 # Senders and challenges of scep_world, in their order.
-OLD, NEW, STRANGER, OTHER = range(4)
-OPEN, SHARED, OVER, REVOKED, SPENT, ANY, ABSENT = range(2, 9)
+OLD, NEW, POLLED, STRANGER, OTHER = range(5)
+OPEN, SHARED, OVER, REVOKED, SPENT, ANY, ABSENT = range(3, 10)
 PKCS_REQ, RENEWAL_REQ, CERT_POLL, GET_CERT, GET_CRL = range(5)
 
 
@@ -149,7 +151,7 @@ def scep_requests():
     yield "renew", [message(csr_content(ABSENT, name), OLD, RENEWAL_REQ, key=OTHER), message(csr_content(ABSENT), OLD, key=STRANGER)]
     yield "renew-early", [message(csr_content(ABSENT), NEW, RENEWAL_REQ, key=OTHER)]
     yield "renew-stranger", [message(csr_content(ABSENT), STRANGER, RENEWAL_REQ)]
-    yield "poll", [message(bytes([1, 0, OLD]), OLD, CERT_POLL), message(bytes([1, 0, STRANGER]), STRANGER, CERT_POLL)]
+    yield "poll", [message(bytes([1, 0, POLLED]), POLLED, CERT_POLL), message(bytes([1, 4, POLLED]) + text(name), POLLED, CERT_POLL), message(bytes([1, 0, STRANGER]), STRANGER, CERT_POLL)]
     yield "get-cert", [message(bytes([1, 2, who]), OLD, GET_CERT) for who in (OLD, NEW, STRANGER)]
     yield "get-crl", [message(bytes([1, 2, OLD]), OLD, GET_CRL)]
     yield "des3", [message(csr_content(OPEN), STRANGER, odd=32 | 16, more=bytes([0, 3]))]

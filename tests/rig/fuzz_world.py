@@ -40,20 +40,21 @@ def mdm_world():
     """Devices in every state that a sender may be in; build_plist.cpp knows their names."""
     import mdm_rig
     import pki
-    with mdm_rig.Rig(message_limit="32k") as rig:
+    import trust_rig
+    with trust_rig.TrustRig(message_limit="32k") as rig:
         def kept(name, device):
             keep(rig.folder / "identities", name, device.identity)
             return device
 
         rig.restart(clock=-3 * DAY // 2)
         expired = pki.issue(rig.ca, "device", client=True, days=-1)
-        kept("expired", rig.enrolled("FUZZ-EXPIRED", identity=expired))
+        lapsed = kept("expired", rig.enrolled("FUZZ-EXPIRED", identity=expired))
         rig.restart()
         tls = kept("a-tls", rig.enrolled("FUZZ-TLS", serial="C02FUZZ", token_update={"UnlockToken": b"unlock"}))
         rig.token_update(tls, user=("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "jane"))
         kept("renewal", rig.renewed(tls))
         kept("again", rig.again(tls))
-        kept("b-signature", rig.enrolled("FUZZ-SIGNATURE", auth="signature"))
+        signed = kept("b-signature", rig.enrolled("FUZZ-SIGNATURE", auth="signature"))
         kept("fresh", rig.device("FUZZ-FRESH"))
         kept("fresh-signature", rig.device("FUZZ-FRESH-SIGNATURE", auth="signature"))
         kept("user-enrollment", rig.enrolled("FUZZ-USER-ENROLLMENT", user_enrollment=True))
@@ -63,6 +64,8 @@ def mdm_world():
         for number, target in enumerate(["FUZZ-TLS", "FUZZ-TLS", "FUZZ-SIGNATURE", "FUZZ-USER-ENROLLMENT"], 1):
             command = {"CommandUUID": f"FUZZ-COMMAND-{number}", "Command": {"RequestType": "DeviceInformation", "Queries": ["UDID"]}}
             rig.pomona("command", "enqueue", target, "-", stdin=plistlib.dumps(command))
+        for device in (lapsed, signed):
+            rig.renew(device)
         rig.stop()
         snapshot(rig.db)
         yield rig
@@ -70,21 +73,25 @@ def mdm_world():
 
 @contextlib.contextmanager
 def scep_world():
-    """A CA, open, spent and expired tickets, and identities of ours: one in the second half of its life, one new."""
+    """A CA; open, spent and expired tickets; identities of ours: one that may be renewed, one that is new, one to poll for."""
     import pki
     from cryptography.hazmat.primitives.serialization import Encoding
     from scep_bench import ScepBench
     from scep_client import Client, issued, pool_key
-    wanted = {"identity-lifetime": "2d", "scep-renewal": "yes", "scep-allow-des": "yes"}
-    known = (Path(__file__).resolve().parent.parent.parent / "docs/operations.md").read_text()
-    with ScepBench({key: value for key, value in wanted.items() if f"`{key}`" in known}) as bench:
-        client = Client(bench.ra_and_ca()[0])
+    from scep_identities import enrolled
+    with ScepBench({"scep-renewal": "yes", "scep-allow-des": "yes"}) as bench:
         challenges = []
-        for number, (name, clock) in enumerate([("a-old", -3 * DAY // 2), ("b-new", 0)]):
-            bench.restart(POMONA_TEST_CLOCK=str(clock))
-            key, ticket = pool_key(number), bench.ticket(days=9)
+
+        def kept(name, certificate, key, ticket):
+            keep(bench.folder / "identities", name, pki.Identity(certificate, key))
             challenges.append(ticket.challenge)
-            keep(bench.folder / "identities", name, pki.Identity(issued(client.ask(bench, key, ticket.challenge), key), key))
+
+        for number, name in enumerate(["a-old", "b-new"]):
+            held = enrolled(bench, pool_key(number), in_use=number == 0)
+            kept(name, held.certificate, held.key, held.ticket)
+        key, ticket = pool_key(2), bench.ticket()
+        reply = Client(bench.ra_and_ca()[0]).ask(bench, key, ticket.challenge, transaction_id="T")
+        kept("c-polled", issued(reply, key), key, ticket)
         for name, certificate in zip(("ra", "ca"), bench.ra_and_ca()):
             (bench.folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         bench.end()
