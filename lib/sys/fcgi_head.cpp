@@ -23,6 +23,7 @@ constexpr unsigned kParams = 4;
 constexpr unsigned kResponder = 1;
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kBeginBytes = 8;
+constexpr std::size_t kPaddingAt = 6;  // in a header
 
 // What is there, up to `size` bytes; 0 at the end, after an error and after the deadline.
 std::size_t receive(int fd, char* into, std::size_t size, Clock::time_point deadline) {
@@ -65,7 +66,11 @@ std::optional<Record> next_record(int fd, std::string& bytes, Clock::time_point 
   if (!append(fd, bytes, kHeaderBytes, deadline) || byte_at(bytes, start) != 1) return std::nullopt;
   Record const record{byte_at(bytes, start + 1), pair_at(bytes, start + 2), pair_at(bytes, start + 4),
                       bytes.size()};
-  if (!append(fd, bytes, record.length + byte_at(bytes, start + 6), deadline)) return std::nullopt;
+  if (!append(fd, bytes, record.length + byte_at(bytes, start + kPaddingAt), deadline)) return std::nullopt;
+  // libfcgi does not skip the padding of every record: it would read another request than the one checked
+  // here.
+  bytes.resize(record.content + record.length);
+  bytes[start + kPaddingAt] = '\0';
   return record;
 }
 
