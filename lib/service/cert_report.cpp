@@ -37,10 +37,13 @@ constexpr std::array kKinds{
         "https-ca", "HTTPS CA", "%n will lose trust in the server, and all contact with it",
         "make a new one, put it into https-ca-file beside the old one, and give it to the devices before "
         "the server's certificate is replaced"},
-    KindWords{"identities", "Device identities", "a device whose identity has run out is refused",
-              "enrol it again with `pomona ticket new --for ID`"},
-    KindWords{"identity", "Device identity", "the device is refused",
-              "enrol it again with `pomona ticket new --for ID`"}};
+    KindWords{"identities", "Device identities",
+              "a device whose identity has run out can fetch its renewal over TLS for identity-grace, and "
+              "nothing else",
+              "renew each with `pomona enrollment renew ID`"},
+    KindWords{"identity", "Device identity",
+              "the device can fetch its renewal over TLS for identity-grace, and nothing else",
+              "renew it with `pomona enrollment renew ID`"}};
 
 KindWords words_of(std::string const& kind) {
   for (auto const& words : kKinds)

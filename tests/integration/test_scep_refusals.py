@@ -221,6 +221,11 @@ class NoSignedAnswer(Refusals):
                 self.bad_request(body)
         self.assertEqual(self.post(good).status, "0")
 
+    def test_an_envelope_for_more_than_four_recipients_is_not_opened(self):
+        self.refused(Message(envelop(self.request(), self.ra, recipients=5), self.key).encode(), BAD_MESSAGE_CHECK)
+        reply = self.post(Message(envelop(self.request(), self.ra, recipients=4), self.key).encode())
+        self.assertEqual(reply.status, "0")
+
     def test_255_bytes_of_transaction_id_are_echoed(self):
         reply = self.post(self.client.message(self.request(), self.key, transaction_id="x" * 255))
         self.assertEqual((reply.status, reply.transaction_id), ("0", "x" * 255))

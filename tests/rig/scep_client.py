@@ -114,7 +114,7 @@ OAEP = rsa_padding.OAEP(mgf=rsa_padding.MGF1(hashes.SHA1()), algorithm=hashes.SH
 KEY_TRANSPORT = {"pkcs1": (RSA, NULL, rsa_padding.PKCS1v15()), "oaep": ("1.2.840.113549.1.1.7", seq(), OAEP)}
 
 
-def envelop(plain, recipient, cipher="aes256", garble=None, transport="pkcs1"):
+def envelop(plain, recipient, cipher="aes256", garble=None, transport="pkcs1", recipients=1):
     """EnvelopedData; garble: "rsa" or "last" flips a bit of the encrypted key or of the last block."""
     transport_oid, transport_parameters, transport_padding = KEY_TRANSPORT[transport]
     algorithm_oid, algorithm, key_bytes, block = CIPHERS[cipher]
@@ -130,7 +130,7 @@ def envelop(plain, recipient, cipher="aes256", garble=None, transport="pkcs1"):
     info = seq(integer(0), seq(recipient.issuer.public_bytes(), integer(recipient.serial_number)), seq(oid(transport_oid), transport_parameters),
                octets(bytes(wrapped)))
     content = seq(oid(DATA), seq(oid(algorithm_oid), octets(iv)), tagged(0, bytes(encrypted), constructed=False))
-    return seq(oid(ENVELOPED), tagged(0, seq(integer(0), set_of(info), content)))
+    return seq(oid(ENVELOPED), tagged(0, seq(integer(0), set_of(*[info] * recipients), content)))
 
 
 def signature_scheme(key, digest, pss=None):
