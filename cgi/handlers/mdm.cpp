@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "service/mdm.hpp"
+#include "sys/crash_point.hpp"
 
 namespace handlers {
 
@@ -61,6 +62,7 @@ sys::Response MdmHandler::answer(sys::Request const& request, service::MdmTrace&
     error = "no device sends this";
     return *std::move(refused);
   }
+  sys::crash_point("mdm-request-read");
   try {
     service::MdmContext context{db_.ready(), config_, keys_, sys::current_time(), trace};
     service::Credentials const credentials{request.param("SSL_CLIENT_VERIFY"),

@@ -1,6 +1,7 @@
 #include "handlers/scep.hpp"
 
 #include "service/scep.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/text.hpp"
 
 namespace handlers {
@@ -30,6 +31,7 @@ ScepHandler::ScepHandler(service::Config const& config, sys::SealKey const& doma
 sys::Response ScepHandler::decide(sys::Request const& request, sys::LogLine& line) {
   auto const asked = proto::decode_scep_request(request.method(), request.query(), request.body);
   line.add("operation", proto::scep_operation_name(asked.operation));
+  sys::crash_point("scep-request-read");
   sys::Db& db = db_.ready();
   constexpr std::size_t kLongestAddress = 64;
   service::ScepPeer const peer{std::string(request.remote().substr(0, kLongestAddress)), request.https()};

@@ -2,6 +2,7 @@
 #include "store/devices.hpp"
 #include "store/events.hpp"
 #include "store/tickets.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
 
@@ -98,6 +99,7 @@ Admission admit(MdmContext& context, Presented const& presented, proto::Ids cons
   bool const current = admission.device.state == store::EnrollmentState::current;
   // One that was never seen while it was good retires nothing now.
   admission.first_sight = current && !verdict.expired && !admission.identity.first_seen_at;
+  sys::crash_point("sender-admitted");
   return admission;
 }
 
@@ -114,6 +116,7 @@ void adopt_renewal(MdmContext& context, Admission const& admission, Presented co
   event.ticket_id = identity.ticket_id;
   event.detail = "a new identity was seen; the older one retires";
   store::record_event(context.db, event, context.now);
+  sys::crash_point("renewal-adopted");
 }
 
 }  // namespace service

@@ -5,6 +5,7 @@
 #include "store/devices.hpp"
 #include "store/events.hpp"
 #include "store/messages.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
 
@@ -111,6 +112,7 @@ std::string enroll(Attempt const& attempt, store::Sender::Identity const& identi
   auto row = new_row(attempt, device_id, *facts.ticket,
                      at_once ? EnrollmentState::current : EnrollmentState::pending);
   row.id = store::insert_enrollment(context.db, row);
+  sys::crash_point("generation-inserted");
   bind(attempt, identity, row);
   store::put_message(context.db, context.keys.message, row.id, "Authenticate", attempt.raw, context.now);
   std::string const generation = "generation " + std::to_string(row.generation);
@@ -135,6 +137,7 @@ Verdict try_newcomer(Attempt const& attempt, store::Sender const& sender, std::s
       result.event = "identity.refused";
     } else {
       outcome = enroll(attempt, identity);
+      sys::crash_point("generation-written");
     }
     return result;
   });
@@ -153,7 +156,9 @@ void authenticate_bound(Attempt const& attempt) {
     store::keep_device(context.db, attempt.ids, attempt.message, context.now);
     store::put_message(context.db, context.keys.message, device.id, "Authenticate", attempt.raw, context.now);
     store::mark_enrollment_seen(context.db, device.id, context.now);
+    sys::crash_point("renewal-authenticated");
   });
+  sys::crash_point("renewal-committed");
 }
 
 // An embedded PKCS#12 identity stays the same when its profile is installed again.
@@ -180,7 +185,10 @@ void authenticate(MdmContext& context, Presented const& presented, proto::CheckI
     sender = store::find_sender(context.db, {presented.sha256, checkin.ids.device, false, synced});
     if (sender.device && !enrolls_again(attempt, sender)) return authenticate_bound(attempt);
     verdict = try_newcomer(attempt, sender, context.trace.outcome);
-    if (verdict.ruling != Ruling::refuse) return;
+    if (verdict.ruling != Ruling::refuse) {
+      sys::crash_point("generation-committed");
+      return;
+    }
   }
   refuse(context, presented, checkin.ids, sender, verdict);
 }

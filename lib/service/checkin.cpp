@@ -7,6 +7,7 @@
 #include "store/events.hpp"
 #include "store/messages.hpp"
 #include "store/push_due.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
 
@@ -112,7 +113,11 @@ MdmAnswer token_update(Message const& message, proto::TokenUpdate const& update)
   auto& context = message.context;
   Admission const admission = admit(context, message.presented, message.checkin.ids, {});
   check_topic(context, message.presented, message.checkin.ids, admission, update.topic);
-  context.db.transaction([&] { apply_token_update(message, admission, update); });
+  context.db.transaction([&] {
+    apply_token_update(message, admission, update);
+    sys::crash_point("token-update-written");
+  });
+  sys::crash_point("token-update-committed");
   return {};
 }
 
@@ -136,7 +141,9 @@ MdmAnswer check_out(Message const& message) {
       record(message, *user, "enrollment.checked-out", "user channel");
     }
     context.trace.outcome = "checked out";
+    sys::crash_point("check-out-written");
   });
+  sys::crash_point("check-out-committed");
   return {};
 }
 
@@ -162,7 +169,9 @@ MdmAnswer set_bootstrap_token(Message const& message, proto::SetBootstrapToken c
       context.trace.outcome = "escrowed";
       record(message, device, "escrow.stored", "bootstrap-token");
     }
+    sys::crash_point("bootstrap-token-written");
   });
+  sys::crash_point("bootstrap-token-committed");
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "store/push.hpp"
 #include "store/queue.hpp"
 #include "store/results.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/error.hpp"
 
 namespace service {
@@ -101,7 +102,9 @@ EnqueueResult enqueue(sys::Db& db, sys::SealKey const& message_key, EnqueueReque
     db.transaction([&] {
       enqueue_batch(batch, targets.data() + from, targets.data() + to);
       if (to == targets.size()) record(db, request, result, now);
+      sys::crash_point("enqueue-written");
     });
+    sys::crash_point("enqueue-committed");
   }
   return result;
 }

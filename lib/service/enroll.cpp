@@ -7,6 +7,7 @@
 #include "store/certificates.hpp"
 #include "store/events.hpp"
 #include "store/profiles.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
 #include "sys/file.hpp"
@@ -88,6 +89,7 @@ EnrollOutcome enroll_openly(sys::Db& db, Config const& config, bool mint, sys::T
   if (!mint) return {EnrollOutcome::Kind::profile};
   return db.transaction([&]() -> EnrollOutcome {
     auto const open = mint_open_ticket(db, config, now);
+    sys::crash_point("ticket-minted");
     return {EnrollOutcome::Kind::profile, render(db, config, open.ticket, open.challenge, now),
             open.ticket.id};
   });

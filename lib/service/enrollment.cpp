@@ -11,6 +11,7 @@
 #include "store/events.hpp"
 #include "store/messages.hpp"
 #include "store/push_due.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/error.hpp"
 
 namespace service {
@@ -152,7 +153,9 @@ void approve(sys::Db& db, sys::SealKey const& message_key, sys::SealKey const& e
     replay_escrow(db, message_key, escrow_key, row, now);
     register_channels(db, row, now);
     record(db, decision, row, "enrollment.approved", generation_text(row), now);
+    sys::crash_point("approval-written");
   });
+  sys::crash_point("approval-committed");
 }
 
 void reject(sys::Db& db, Decision const& decision, sys::Time now) {

@@ -6,6 +6,7 @@
 #include "service/issue_steps.hpp"
 #include "store/events.hpp"
 #include "store/tickets.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
@@ -67,6 +68,7 @@ IssueDecision record_new(sys::Db& db, Config const& config, CaKey const& ca, Iss
   row.ticket_id = ticket.id;
   if (ticket.purpose == store::TicketPurpose::renew) row.enrollment_id = ticket.enrollment_id;
   row.id = store::insert_certificate(db, CertView::device, row);
+  sys::crash_point("certificate-written");
   return {.row = std::move(row)};
 }
 
@@ -76,6 +78,7 @@ IssueDecision decide(sys::Db& db, Config const& config, CaKey const& ca, IssueRe
   auto const ticket = store::find_ticket_by_challenge(db, request.challenge_sha256, store::Lock::update);
   if (!ticket) return {.refused = {"no ticket has this challenge"}};
   if (ticket->state == store::TicketState::revoked) return refuse(db, *ticket, "the ticket was revoked", now);
+  sys::crash_point("ticket-locked");
   auto rows = store::list_certificates(db, CertView::device, {.ticket_id = ticket->id});
   auto const spki = sys::sha256(request.applicant.public_key.public_der());
   for (auto& row : rows) {

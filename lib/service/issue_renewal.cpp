@@ -5,6 +5,7 @@
 #include "store/enrollments.hpp"
 #include "store/events.hpp"
 #include "store/tickets.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/digest.hpp"
 
 namespace service {
@@ -79,6 +80,7 @@ IssueDecision record_new(sys::Db& db, Config const& config, CaKey const& ca, App
   row.enrollment_id = renewal.enrollment.id;
   row.renews_id = signer.id;
   row.id = store::insert_certificate(db, CertView::device, row);
+  sys::crash_point("scep-renewal-written");
   return {.row = std::move(row)};
 }
 

@@ -86,7 +86,9 @@ IssueOutcome finish_issue(sys::Db& db, CaKeys& keys, IssueDecision decision, sys
   CertificateRow row = std::move(*decision.row);
   if (row.status == CertStatus::pending) {
     sys::crash_point("certificate-recorded");
-    store_signed(db, row, sign(db, keys, row), now);
+    auto const cert = sign(db, keys, row);
+    sys::crash_point("certificate-signed");
+    store_signed(db, row, cert, now);
     sys::crash_point("certificate-stored");
     if (auto stored = store::find_certificate(db, CertView::device, row.id)) row = std::move(*stored);
   }

@@ -10,6 +10,7 @@
 #include "store/events.hpp"
 #include "store/profiles.hpp"
 #include "sys/cms.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
 #include "sys/x509.hpp"
@@ -96,6 +97,7 @@ std::optional<std::string> renewal(Delivery const& delivery) {
   proto::FreshProfile fresh;
   auto const frozen = frozen_values(delivery, *row, fresh.root_uuid);
   auto const minted = mint_renewal_ticket(context.db, context.config, *row, context.now);
+  sys::crash_point("renewal-minted");
   fresh.identity_uuid = minted.ticket.uuid;
   fresh.organization = context.config.organization;
   fresh.scep_url = context.config.scep_url;
@@ -116,7 +118,9 @@ std::optional<std::string> render(MdmContext& context, Presented const& presente
                 "command " + next.uuid + ": nothing renders " + next.renderer.value_or("it"));
   }
   Delivery const delivery{context, presented, admission, next};
-  return context.db.transaction([&] { return renewal(delivery); });
+  auto rendered = context.db.transaction([&] { return renewal(delivery); });
+  sys::crash_point("renewal-rendered");
+  return rendered;
 }
 
 }  // namespace service

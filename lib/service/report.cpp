@@ -9,6 +9,7 @@
 #include "store/messages.hpp"
 #include "store/push.hpp"
 #include "store/results.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
 
@@ -103,7 +104,10 @@ MdmAnswer idle(Session const& session) {
   if (admission.ruling == Ruling::renew_only) return idle_in_grace(session);
   bool const served = admission.ruling == Ruling::serve;
   bool const new_session = served && admission.not_now;
-  if (new_session) store::reopen_not_now(context.db, session.channel.id);
+  if (new_session) {
+    store::reopen_not_now(context.db, session.channel.id);
+    sys::crash_point("not-now-reopened");
+  }
   if (seen_long_ago(session)) store::mark_enrollment_seen(context.db, session.channel.id, context.now);
   context.trace.outcome = served ? "idle" : "idle, " + admission.reason;
   if (new_session) return hand_out(session, store::next_command(context.db, session.channel.id));
@@ -140,7 +144,9 @@ MdmAnswer settle(Session const& session, Report const& report, std::string_view 
   constexpr std::size_t kLongestDetail = 2000;  // as store::record_event
   request.detail = proto::cut_text(sys::escape_controls(report.detail), kLongestDetail);
   request.touch = seen_long_ago(session);
+  sys::crash_point("report-sealed");
   auto const settled = store::settle_report(context.db, request, context.now);
+  sys::crash_point("report-settled");
   context.trace.outcome = settled.outcome;
   return hand_out(session, settled.next);
 }
@@ -154,7 +160,10 @@ MdmAnswer handle_report(MdmContext& context, Presented const& presented, std::st
   context.trace.command_uuid = report.command_uuid;
   bool const is_idle = report.status == ReportStatus::idle;
   Admission const admission = admit(context, presented, report.ids, {is_idle, false, true});
-  if (admission.first_sight) context.db.transaction([&] { adopt_renewal(context, admission, presented); });
+  if (admission.first_sight) {
+    context.db.transaction([&] { adopt_renewal(context, admission, presented); });
+    sys::crash_point("renewal-seen-in-session");
+  }
   bool const waits = admission.device.state == EnrollmentState::pending;
   if (waits || !admission.channel) {
     context.trace.outcome = waits ? admission.reason : "a user channel without TokenUpdate";

@@ -4,6 +4,7 @@
 
 #include "service/scep_operations.hpp"
 #include "sys/cms_scep.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/csr.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
@@ -142,10 +143,12 @@ ScepAnswer answer_message(ScepContext const& context, sys::ScepMessage& message)
   if (auto const* problem = std::get_if<sys::ScepProblem>(&opened))
     return refuse(reply, refusal_of(*problem));
   auto const& content = std::get<sys::ScepContent>(opened);
+  sys::crash_point("scep-opened");
   auto const answered = answer_request(context, sender, type, content.plain.view());
   auto const* refused = std::get_if<ScepRefusal>(&answered.outcome);
   auto answer = refused != nullptr ? refuse(reply, *refused)
                                    : give(reply, content, std::get<ScepGiven>(answered.outcome));
+  sys::crash_point("scep-reply-built");
   if (answered.sha1_request) answer.old_algorithms = "SHA1-request";
   return answer;
 }

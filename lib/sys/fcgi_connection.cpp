@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "sys/crash_point.hpp"
 #include "sys/fcgi_head.hpp"
 #include "sys/fcgi_message.hpp"
 
@@ -53,6 +54,7 @@ class Connection {
     request_.keepConnection = 1;
     request_.detached = 1;
     FCGX_Finish_r(&request_);
+    if (begun_) crash_point("answer-written");
     if (begun_ && request_.ipcFd < 0) return;  // closed after an error
     if (begun_) {
       ::shutdown(fd_, SHUT_WR);
@@ -65,9 +67,12 @@ class Connection {
     for (int const option : {SO_RCVTIMEO, SO_SNDTIMEO})
       ::setsockopt(fd_, SOL_SOCKET, option, &kStall, sizeof(kStall));
     if (!begin()) return;  // no FastCGI, or it ended too early: nobody is left to be told
-    write_stream(request_.out, answer(options, handler, request_.envp, [this](char* into, std::size_t size) {
-                   return read_stream(request_.in, into, size);
-                 }));
+    auto const bytes = answer(options, handler, request_.envp, [this](char* into, std::size_t size) {
+      return read_stream(request_.in, into, size);
+    });
+    crash_point("answer-ready");
+    write_stream(request_.out, bytes);
+    crash_point("answer-buffered");
   }
 
  private:

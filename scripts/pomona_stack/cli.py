@@ -103,6 +103,8 @@ def apply_settings(layout, options):
     build = options.build or os.environ.get("POMONA_BUILD") or layout.settings["build"] or ROOT / "build/release"
     layout.settings["build"] = str(Path(build).resolve())
     layout.settings["set"] = dict(layout.settings["kept"])
+    if options.back_off is not None:
+        layout.settings["back_off"] = options.back_off
     for setting in options.set:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -231,6 +233,7 @@ def main(arguments):
                         help="up: a configuration key, kept in the folder; an empty value takes it back")
     parser.add_argument("--build", metavar="DIR", help="up: folder of the built programs (or POMONA_BUILD; build/release)")
     parser.add_argument("--owner", type=int, help=argparse.SUPPRESS)   # tests: the stack ends with this process
+    parser.add_argument("--back-off", type=float, help=argparse.SUPPRESS)   # tests that kill: no long pause before restarts
     parser.add_argument("-f", "--follow", action="store_true", help="logs: go on as they grow")
     parser.add_argument("-n", "--lines", type=int, default=20, help="logs: how many lines of each")
     options = parser.parse_args(arguments)

@@ -10,7 +10,7 @@ PROGRAMS = ["pomona", "pomona-mdm", "pomona-scep", "pomona-enroll", "pomona-push
 # Each handler with its sockets; two of pomona-mdm stand behind one upstream.
 HANDLERS = {"mdm-1": "pomona-mdm", "mdm-2": "pomona-mdm", "scep": "pomona-scep", "enroll": "pomona-enroll"}
 UPSTREAMS = {"mdm": ["mdm-1", "mdm-2"], "scep": ["scep"], "enroll": ["enroll"]}
-PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "POMONA_TEST_CLOCK")
+PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "POMONA_TEST_CLOCK", "POMONA_CRASH_AT")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -99,6 +99,8 @@ def full_plan(layout):
              layout.https / "server.pem"]
     plan.append({"name": "nginx", "argv": nginx.argv(site(layout)), "env": {"PATH": SYSTEM_PATH},
                  "reload": content_stamp(*files)})
+    if "back_off" in layout.settings:
+        plan = [{**spec, "back_off": layout.settings["back_off"]} for spec in plan]
     return plan
 
 

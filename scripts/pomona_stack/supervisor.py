@@ -8,6 +8,7 @@ Reads FOLDER/plan.json, a list of services in the order in which they start; eac
   reload                any text; another one means SIGHUP
   last                  ended after all others (the database)
   patience              seconds between SIGTERM and SIGKILL (30)
+  back_off              longest pause before it is started again after it died (5 seconds)
 Restarts what died, with a short back-off. SIGHUP: read the plan again. SIGTERM: end everything it started, and leave.
 It leaves as well when the process OWNER is gone (tests). Each child has FOLDER/pids/NAME; FOLDER/status.json tells all.
 """
@@ -124,7 +125,7 @@ class Service:
             return
         self.failures = 1 if lived > STEADY_SECONDS else self.failures + 1
         self.restarts += 1
-        pause = min(MAX_BACK_OFF, 0.1 * 2 ** (self.failures - 1))
+        pause = min(self.spec.get("back_off", MAX_BACK_OFF), 0.1 * 2 ** min(self.failures - 1, 10))
         self.due = time.monotonic() + pause
         say(f"{self.name} ended with {code} after {lived:.1f} s; starting it again in {pause:.1f} s")
 

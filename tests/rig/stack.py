@@ -8,6 +8,8 @@
         s.log("mdm-1"), s.pid("mdm-1"), s.pushes()           what it wrote; what the stand-in accepted
         s.up(settings={...}), s.down()                       change settings, restart, end
 
+    Stack(back_off=0.1, environment={"POMONA_CRASH_AT": "@FILE"})    for tests that kill: restarts without long pauses, crash points
+
 The stack ends with the test process even where that is killed.
 """
 import json
@@ -28,10 +30,12 @@ KEYS = ROOT / "build/device-keys"
 
 
 class Stack:
-    def __init__(self, settings=None, build=BUILD):
+    def __init__(self, settings=None, build=BUILD, back_off=None, environment=None):
         self.holder = tempfile.TemporaryDirectory(prefix="pomona-stack-")
         self.folder = Path(self.holder.name) / "run"
         self.build = build
+        self.extra = ["--back-off", back_off] if back_off is not None else []
+        self.environment = environment or {}
         self.env = {}
         try:
             self.up(settings)
@@ -41,11 +45,11 @@ class Stack:
 
     def steer(self, *arguments):
         return subprocess.run([ROOT / "scripts/stack", *map(str, arguments), "--dir", self.folder],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, env=os.environ | self.environment)
 
     def up(self, settings=None):
         pairs = [word for key, value in (settings or {}).items() for word in ("--set", f"{key}={value}")]
-        run = self.steer("up", "--build", self.build, "--owner", os.getpid(), *pairs)
+        run = self.steer("up", "--build", self.build, "--owner", os.getpid(), *self.extra, *pairs)
         if run.returncode != 0:
             raise RuntimeError(f"stack up: {run.stdout}{run.stderr}{self.tails()}")
         self.env = self.read_env()

@@ -35,9 +35,10 @@ ScepPayload for_device(ScepPayload payload, const Device& device) {
   return payload;
 }
 
-Identity get_identity(Context& context, const ScepPayload& payload) {
+}  // namespace
+
+Identity get_identity(Context& context, const ScepPayload& payload, const Key& key) {
   const Device& device = context.device;
-  const Key key = context.keys.take(payload.keysize, device.folder);
   // A Mac offers the identity that it has to any TLS host that asks, the SCEP server included.
   context.http.identity(device.kind == Kind::mac && device.identity ? &device.identity : nullptr);
   Identity identity = scep_enrol(context.http, for_device(payload, device), key,
@@ -71,6 +72,25 @@ void make_channels(Device& device, const std::string& user) {
   device.user = Channel{User{uuid(), user, "User " + user}, random_bytes(32), uuid(), ""};
 }
 
+// What Apple's client compares when an installed enrolment profile is replaced.
+void check_frozen(const Device& device, const Profile& profile, const MdmPayload& then) {
+  const MdmPayload& now = device.mdm;
+  if (profile.identifier != device.enrolment_profile.identifier)
+    throw Error("the new profile's PayloadIdentifier differs from the installed enrolment profile's");
+  if (then.topic != now.topic) throw Error("the new profile changes Topic");
+  if (then.server_url != now.server_url) throw Error("the new profile changes ServerURL");
+  if (then.checkin_url != now.checkin_url) throw Error("the new profile changes CheckInURL");
+  if ((then.access_rights & ~now.access_rights) != 0) throw Error("the new profile's AccessRights grow");
+  if (has_capability(then, user_channels) != has_capability(now, user_channels))
+    throw Error(std::string("the new profile changes ") + user_channels);
+}
+
+namespace {
+
+Identity get_identity(Context& context, const ScepPayload& payload) {
+  return get_identity(context, payload, context.keys.take(payload.keysize, context.device.folder));
+}
+
 std::string summary(const Profile& profile, const MdmPayload& mdm) {
   return "topic " + mdm.topic + ", identity SCEP, " + (mdm.sign_message ? "TLS and Mdm-Signature" : "TLS") +
          ", " + std::to_string(profile.roots.size()) + " certificate(s) to trust, " +
@@ -86,19 +106,6 @@ void send_token_updates(Context& context) {
   if (!device.user) return;
   must_check_in(context.http, device, token_update_message(device, *device.user));
   context.say(device.label() + ": TokenUpdate of user " + device.user->user_name() + " accepted");
-}
-
-// What Apple's client compares when an installed enrolment profile is replaced.
-void check_frozen(const Device& device, const Profile& profile, const MdmPayload& then) {
-  const MdmPayload& now = device.mdm;
-  if (profile.identifier != device.enrolment_profile.identifier)
-    throw Error("the new profile's PayloadIdentifier differs from the installed enrolment profile's");
-  if (then.topic != now.topic) throw Error("the new profile changes Topic");
-  if (then.server_url != now.server_url) throw Error("the new profile changes ServerURL");
-  if (then.checkin_url != now.checkin_url) throw Error("the new profile changes CheckInURL");
-  if ((then.access_rights & ~now.access_rights) != 0) throw Error("the new profile's AccessRights grow");
-  if (has_capability(then, user_channels) != has_capability(now, user_channels))
-    throw Error(std::string("the new profile changes ") + user_channels);
 }
 
 void announce(Context& context) {

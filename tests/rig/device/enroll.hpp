@@ -44,6 +44,12 @@ void install(Context& context, const std::string& bytes);
 // Ends management as the removal of the enrolment profile does.
 void leave(Context& context);
 
+// The steps of the above, for who takes them one by one.
+Identity get_identity(Context& context, const ScepPayload& payload, const Key& key);  // Refusal: the CA's no
+void take_settings(Device& device, const Profile& profile, const MdmPayload& mdm);
+void make_channels(Device& device, const std::string& user);
+void check_frozen(const Device& device, const Profile& profile, const MdmPayload& then);
+
 std::string scep_user_agent(Kind kind);
 
 }  // namespace device

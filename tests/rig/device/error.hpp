@@ -10,4 +10,10 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The server answered, and its answer is no: the same request again would be refused again.
+class Refusal : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace device

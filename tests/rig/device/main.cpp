@@ -26,6 +26,7 @@ const char* const synopsis = R"(Usage: pomona-device COMMAND [OPTION...]
   send   --state DIR MESSAGE              one message (Authenticate, TokenUpdate, CheckOut, SetBootstrapToken,
                                           GetBootstrapToken, UserAuthenticate, Idle, ...); prints status and body
   fleet  --url URL --count N              many devices: counts, requests per second, latency percentiles
+  live   --url URL --count N              many devices that go on until SIGTERM and take failures as devices do
 
 Exit code: 0 all well, 1 something was refused or failed, 2 wrong usage.
 )";
@@ -82,7 +83,13 @@ po::options_description fleet_options(Options& o) {
       ("parallel", po::value(&o.parallel), "threads (4)")                                              //
       ("rounds", po::value(&o.rounds), "sessions of each device after enrolling (1)")                  //
       ("idle-only", po::bool_switch(&o.idle_only), "use the devices in --state instead of enrolling")  //
-      ("keep-alive", po::bool_switch(&o.keep_alive), "keep connections between sessions");
+      ("keep-alive", po::bool_switch(&o.keep_alive), "keep connections between sessions")              //
+      ("journal", po::value(&o.journal),
+       "live: write what was sent and answered to this file (JSON lines)")                               //
+      ("every", po::value(&o.every), "live: seconds between the sessions of a device, on average (10)")  //
+      ("seed", po::value(&o.seed), "live: of what the devices do at random (1)")                         //
+      ("calm", po::bool_switch(&o.calm), "live: nothing at random, every command is done at once")       //
+      ("check-out", po::bool_switch(&o.check_out), "live: every device checks out at the end");
   return options;
 }
 
@@ -133,6 +140,12 @@ Run choose(const Options& o) {
     if (!o.idle_only && o.count <= 0) throw po::error("the option '--count' is required here");
     if (o.parallel <= 0 || o.rounds < 0) throw po::error("--parallel and --rounds must not be negative");
     return device::fleet_command;
+  }
+  if (o.command == "live") {
+    require(o.url, "url");
+    if (o.count <= 0 || o.parallel <= 0 || o.every <= 0)
+      throw po::error("--count, --parallel and --every must be positive");
+    return device::live_command;
   }
   if (o.command != "send" && !o.message.empty()) throw po::error("unexpected argument '" + o.message + "'");
   if (o.command != "enroll" && o.command != "poll" && o.command != "wait" && o.command != "send")

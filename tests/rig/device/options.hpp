@@ -1,6 +1,7 @@
 // The command line of pomona-device, and what each sub-command does with it. Every command gives the exit
 // code: 0 all well, 1 something was refused or failed.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ struct Options {
   bool json = false, user_channel = false, no_client_certificate = false, no_identity = false;
   bool awaiting = false, idle_only = false, keep_alive = false;
   bool quiet_renewal = false, old_identity = false;
+  std::string journal;
+  std::uint64_t seed = 1;
+  double every = 10;
+  bool check_out = false, calm = false;
 };
 
 int enroll_command(const Options& options);
@@ -23,5 +28,6 @@ int poll_command(const Options& options);
 int wait_command(const Options& options);
 int send_command(const Options& options);
 int fleet_command(const Options& options);
+int live_command(const Options& options);
 
 }  // namespace device

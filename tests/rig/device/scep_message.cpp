@@ -76,7 +76,7 @@ bool check_signer_info(CMS_ContentInfo* reply, const ScepRequest& request, const
     throw Error("the SCEP reply lacks a senderNonce of 16 bytes (RFC 8894)");
   const auto status = attribute(info, pki_status, V_ASN1_PRINTABLESTRING);
   if (!status) throw Error("the SCEP reply lacks a pkiStatus in a PrintableString");
-  if (*status == "2") throw Error(failure_text(info));
+  if (*status == "2") throw Refusal(failure_text(info));
   if (*status != "0" && *status != "3") throw Error("the SCEP reply has the unknown pkiStatus " + *status);
   return *status == "3";
 }

@@ -4,12 +4,6 @@
 #include "messages.hpp"
 
 namespace device {
-namespace {
-
-struct Command {
-  std::string uuid, type;
-  Dict content;
-};
 
 Command read_command(const std::string& body) {
   const Dict dict = parse_plist_dict(body);
@@ -20,6 +14,17 @@ Command read_command(const std::string& body) {
   if (!type) throw Error("the server sent a command without Command or RequestType (" + *uuid + ")");
   return {*uuid, *type, *content};
 }
+
+std::string report_of(const Context& context, const Channel& channel, const Command& command,
+                      const Answer& answer) {
+  Dict message = report(context.device, channel, answer.status);
+  message.set("CommandUUID", command.uuid);
+  if (context.device.kind == Kind::mac) message.set("RequestType", command.type);
+  for (const Entry& entry : answer.keys.entries()) message.set(entry.key, entry.value);
+  return to_xml(message);
+}
+
+namespace {
 
 // Sends one status and gives the server's reply; a report is owed until a 2xx answers it.
 std::string exchange(Context& context, Channel& channel, const std::string& body, bool is_report) {
@@ -36,15 +41,6 @@ std::string exchange(Context& context, Channel& channel, const std::string& body
   channel.pending_report.clear();
   context.device.save();
   return reply.body;
-}
-
-std::string report_of(const Context& context, const Channel& channel, const Command& command,
-                      const Answer& answer) {
-  Dict message = report(context.device, channel, answer.status);
-  message.set("CommandUUID", command.uuid);
-  if (context.device.kind == Kind::mac) message.set("RequestType", command.type);
-  for (const Entry& entry : answer.keys.entries()) message.set(entry.key, entry.value);
-  return to_xml(message);
 }
 
 void tell(const Context& context, const Handled& handled) {

@@ -12,6 +12,14 @@ struct Handled {
   std::string uuid, type, status, remark;
 };
 
+struct Command {
+  std::string uuid, type;
+  Dict content;
+};
+Command read_command(const std::string& body);
+std::string report_of(const Context& context, const Channel& channel, const Command& command,
+                      const Answer& answer);
+
 // channel belongs to context.device. Errors (device::Error): transport, an HTTP status other than 2xx (the
 // report is kept for the next session), a command that is none, a NotNow'd command offered again in the same
 // session.
