@@ -1,4 +1,7 @@
-"""The stack's nginx: a frame of its own around the very snippets that a production site includes."""
+"""The stack's nginx: a frame of its own around the very snippets that a production site includes.
+
+Files FOLDER/local/{http,tls,plain}*.conf, if there are any, are included in the http block and in the two servers.
+"""
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,7 @@ http {{
 
     include snippets/pomona-http.conf;
     include snippets/pomona-upstreams.conf;
+    include "{folder}/local/http*.conf";
 {extra}
     server {{
         listen      127.0.0.1:{https_port} ssl{listen_options};
@@ -38,6 +42,7 @@ http {{
         access_log "{logs}/nginx-access.log" pomona;
 
         include snippets/pomona-devices.conf;
+        include "{folder}/local/tls*.conf";
         location / {{ return 404; }}
     }}
 
@@ -49,6 +54,7 @@ http {{
 
         set $pomona_acme_root "{acme_root}";
         include snippets/pomona-plain.conf;
+        include "{folder}/local/plain*.conf";
         location / {{ return 404; }}
     }}
 }}

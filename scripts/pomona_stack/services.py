@@ -95,8 +95,8 @@ def full_plan(layout):
     worker = layout.bin() / "pomona-push"
     plan.append({"name": "push", "argv": [str(worker), "--config", str(layout.conf), "--for", "5s"], "env": env,
                  "every": 0.2, "stamp": program_stamp(layout, worker)})
-    files = [*sorted(layout.nginx.glob("snippets/*")), layout.nginx / "nginx.conf", layout.device_cas,
-             layout.https / "server.pem"]
+    files = [*sorted(layout.nginx.glob("snippets/*")), *sorted(layout.nginx.glob("local/*.conf")),
+             layout.nginx / "nginx.conf", layout.device_cas, layout.https / "server.pem"]
     plan.append({"name": "nginx", "argv": nginx.argv(site(layout)), "env": {"PATH": SYSTEM_PATH},
                  "reload": content_stamp(*files)})
     if "back_off" in layout.settings:
