@@ -166,7 +166,9 @@ class OldOverTls(Bench):
     def test_garbled_des_gets_the_answer_of_all_that_cannot_be_read(self):
         good = self.request()
         contents = [envelop(good, self.ra, cipher, garble) for cipher in ("des", "aes128") for garble in ("rsa", "last")]
-        answers = [self.refused(Message(content, self.key, transaction_id="T").encode(), "cannot be decrypted", BAD_MESSAGE_CHECK, tls=True)
+        # One in 256 that are decrypted with a wrong key ends like a padding by chance and fails a step later: the log says so,
+        # the answer may not.
+        answers = [self.refused(Message(content, self.key, transaction_id="T").encode(), "outcome=refused", BAD_MESSAGE_CHECK, tls=True)
                    for content in contents]
         self.assertEqual([answer.without_chance() == answers[0].without_chance() for answer in answers], [True] * len(answers))
 
