@@ -31,6 +31,7 @@ class Diarist:
         self.write("answer", message="SCEP", http="200", issued=self.device.sha256().hex())
         self.tell("Authenticate", lambda: self.rig.authenticate(self.device))
         self.tell("TokenUpdate", lambda: self.rig.token_update(self.device))
+        self.tell("SetBootstrapToken", lambda: self.rig.check_in(self.device, "SetBootstrapToken", BootstrapToken=b"secret"))
 
     def idle(self):
         return self.tell("Idle", lambda: self.rig.idle(self.device))
@@ -176,6 +177,7 @@ class TestInvariants(unittest.TestCase):
         self.finds(rule, f"UPDATE enrollments SET push_token = x'00' WHERE id = {w.number}")
         self.finds(rule, f"UPDATE enrollments SET frozen = TRUE WHERE id = {w.number}")
         self.finds(rule, "UPDATE enrollments SET state = 'current', current_id = external_id")
+        self.finds("escrowed token is kept", "DELETE FROM escrow")
 
     def test_refusals_of_honest_devices_are_found(self):
         w, rule = self.world, "honest device is not refused"
@@ -199,9 +201,12 @@ class TestInvariants(unittest.TestCase):
             self.finds("one event per change", double.format(what))
         self.finds("event deliveries have an event", "INSERT INTO event_deliveries (event_id, target, next_at) VALUES (0, 'x', NOW())")
 
-    def test_a_lease_that_stays_is_found(self):
-        w, rule = self.world, "no lease is left"
-        self.finds(rule, "UPDATE push_state SET lease_owner = 'gone', lease_until = NOW(6) - INTERVAL 2 MINUTE, due_at = NULL")
+    def test_a_push_that_nobody_sends_and_a_lease_without_end_are_found(self):
+        w, rule = self.world, "no push is stuck"
+        long_due = "UPDATE push_state SET due_at = UTC_TIMESTAMP(6) - INTERVAL 2 MINUTE, lease_owner = 'gone', lease_until = NOW(6) {0}"
+        self.finds(rule, long_due.format("- INTERVAL 1 MINUTE"))
+        self.assertNotIn(rule, w.check(long_due.format("+ INTERVAL 20 SECOND")))
+        self.finds(rule, "UPDATE push_state SET lease_owner = 'gone', lease_until = NOW(6) + INTERVAL 1 DAY")
         self.finds(rule, "INSERT INTO leases VALUES ('x', 'gone', NOW(6) + INTERVAL 9 DAY)")
         self.assertEqual(w.check(), {}, "a mutation outlived its check")
 

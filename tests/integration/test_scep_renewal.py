@@ -175,6 +175,11 @@ class OneKeyOneCertificate(RenewalTest):
         self.assertEqual(serial_of(self.renewed(device, pool_key(1))), serial)
         self.assertEqual(renewals(self.bench, device), [("issued", serial, str(device.enrollment))])
 
+    def test_a_kill_before_the_commit_leaves_nothing_behind(self):
+        device = enrolled(self.bench)
+        self.assertEqual(self.crash("scep-renewal-written", device, pool_key(1)), [])
+        self.renewed(device, pool_key(1))
+
     def test_a_kill_after_the_store_loses_only_the_reply(self):
         device = enrolled(self.bench)
         ((status, serial, _),) = self.crash("certificate-stored", device, pool_key(1))

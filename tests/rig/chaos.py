@@ -32,7 +32,7 @@ TYPES = ("DeviceInformation", "SecurityInfo", "ProfileList", "CertificateList", 
 BACK_OFF = 0.1
 APNS_FAULTS = [{"status": 500, "reason": "InternalServerError"}, {"status": 503, "reason": "Shutdown"},
                {"status": 429, "reason": "TooManyRequests"}, {"status": 403, "reason": "InvalidProviderToken"},
-               {"status": 400, "reason": "BadDeviceToken"}, {"hang": True}, {"reset": True}, {"goaway": True}, {"delay": 0.5}]
+               {"status": 400, "reason": "BadDeviceToken"}, {"status": 410, "reason": "Unregistered"}, {"hang": True}, {"reset": True}, {"goaway": True}, {"delay": 0.5}]
 
 
 def crash_points():
@@ -51,32 +51,45 @@ def utc_now():
 class Orders:
     """Queues commands through `pomona command enqueue` and notes which devices took them."""
 
-    def __init__(self, chaos, pause):
-        self.chaos, self.pause = chaos, pause
+    def __init__(self, chaos, pause, renewals):
+        self.chaos, self.pause, self.renewals = chaos, pause, renewals
         self.random = random.Random(chaos.random.random())
         self.path = chaos.stack.folder / "orders.jsonl"
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self.go_on)
+        self.dropped = False   # the outcome of what runs is of no interest any more
+        self.threads = [threading.Thread(target=work) for work in (self.go_on, self.go_on_approving)]
+
+    def start(self):
+        for thread in self.threads:
+            thread.start()
+
+    def go_on_approving(self):
+        while not self.over.wait(0.5):
+            try:
+                self.approve()
+            except DatabaseError:
+                pass   # it is down just now
 
     def go_on(self):
         while not self.over.wait(self.pause):
             ids = self.chaos.enrolled()
             if not ids:
                 continue
-            if self.random.random() < 0.2:
+            if self.random.random() < self.renewals:
                 self.renew(self.random.choice(ids))
             else:
                 self.enqueue(self.random.sample(ids, max(1, len(ids) * self.random.randint(1, 30) // 100)))
 
     def patiently(self, *argv):
         """Runs a program until it has done its work; it dies at crash points, and the database may be away."""
-        while True:
+        while not self.dropped:
             run = self.chaos.pomona(*argv)
             if run.returncode in (0, 1) and run.stdout.strip():
                 return json.loads(run.stdout)
             if run.returncode in (1, 2, 3):
                 return None   # refused: nothing was queued
             time.sleep(0.2)
+        return None
 
     def enqueue(self, ids):
         command = str(uuid.UUID(int=self.random.getrandbits(128))).upper()
@@ -94,31 +107,39 @@ class Orders:
         if self.patiently("enrollment", "renew", device) is not None:
             self.chaos.counts["renewals queued"] += 1
 
+    def approve(self):
+        """Lets in who enrolled again, where that waits for an admin."""
+        for line in self.chaos.stack.sql("SELECT uuid FROM enrollments WHERE state = 'pending' AND token_update_tally > 0").split():
+            self.chaos.counts["approvals"] += self.chaos.pomona("enrollment", "approve", line).returncode == 0
+
     def note(self, order):
         with open(self.path, "a") as out:
             out.write(json.dumps(order | {"done": utc_now()}) + "\n")
 
     def end(self):
         self.over.set()
-        self.thread.join()
+        for thread in self.threads:
+            if thread.is_alive():
+                thread.join()
 
 
 class Chaos:
-    def __init__(self, devices=100, seed=1, every=5.0, pause=0.5, options=()):
+    def __init__(self, devices=100, seed=1, every=5.0, pause=0.5, renewals=0.2, options=(), settings=None):
         self.devices, self.seed = devices, seed
         self.random = random.Random(seed)
         self.counts = collections.Counter()
         self.fleet = self.orders = None
         self.waiting = []
+        self.commands = {}   # `pomona` at work, by pid
         self.points = crash_points()
         self.holder = tempfile.TemporaryDirectory(prefix="pomona-chaos-")
         self.crash_file = Path(self.holder.name) / "crash-at"
-        self.stack = stack.Stack(back_off=BACK_OFF, environment={"POMONA_CRASH_AT": f"@{self.crash_file}"})
+        self.stack = stack.Stack(settings, back_off=BACK_OFF, environment={"POMONA_CRASH_AT": f"@{self.crash_file}"})
         self.journal = self.stack.folder / "journal.jsonl"
         try:
             self.start_fleet(every, options)
-            self.orders = Orders(self, pause)
-            self.orders.thread.start()
+            self.orders = Orders(self, pause, renewals)
+            self.orders.start()
         except BaseException:
             self.close()
             raise
@@ -133,8 +154,12 @@ class Chaos:
                                       stdout=self.fleet_log, stderr=self.fleet_log)
 
     def pomona(self, *argv):
-        return subprocess.run(["pomona", *map(str, argv), "--json"], env=self.stack.env | {"POMONA_CRASH_AT": f"@{self.crash_file}"},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        process = subprocess.Popen(["pomona", *map(str, argv), "--json"], env=self.stack.env | {"POMONA_CRASH_AT": f"@{self.crash_file}"},
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.commands[process.pid] = process
+        out, _ = process.communicate()
+        del self.commands[process.pid]
+        return subprocess.CompletedProcess(argv, process.returncode, out)
 
     def enrolled(self):
         try:
@@ -153,6 +178,11 @@ class Chaos:
             self.counts[f"{'kill -9' if number == signal.SIGKILL else 'signal ' + signal.Signals(number).name} {name}"] += 1
         except ProcessLookupError:
             pass
+
+    def kill_command(self):
+        for process in list(self.commands.values())[:1]:
+            process.kill()
+            self.counts["kill -9 pomona"] += 1
 
     def kill_handler(self):
         self.hit(self.random.choices(HANDLERS, [4, 4, 3, 2, 2])[0])
@@ -176,7 +206,7 @@ class Chaos:
         if pid is None:
             return
         self.hit("mariadb", signal.SIGSTOP)
-        time.sleep(self.random.uniform(1, 5))
+        time.sleep(self.random.choice([1, 2, 4, 12]))
         try:
             os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
@@ -191,8 +221,8 @@ class Chaos:
         self.counts["APNs faults set"] += 1
 
     def run(self, seconds, tick=0.4, tell=lambda text: None):
-        deeds = {self.kill_handler: 60, self.set_crash_point: 15, self.reload_nginx: 2, self.trouble_apns: 4,
-                 self.kill_database: 60 * tick / 60, self.stop_database: 60 * tick / 60}
+        deeds = {self.kill_handler: 50, self.set_crash_point: 25, self.kill_command: 5, self.reload_nginx: 2, self.trouble_apns: 4,
+                 self.kill_database: 90 * tick / 60, self.stop_database: 90 * tick / 60}   # about once a minute each
         end = time.monotonic() + seconds
         told = 0
         while (left := end - time.monotonic()) > 0:
@@ -228,14 +258,25 @@ class Chaos:
         """True when every device came to its end in time."""
         self.heal()
         self.orders.end()
+        self.orders.approve()
         self.heal()   # an order may have waited for the file to go
         time.sleep(1)
         self.fleet.send_signal(signal.SIGTERM)
         try:
-            return self.fleet.wait(seconds + 30) == 0
+            done = self.fleet.wait(seconds + 30) == 0
         except subprocess.TimeoutExpired:
             self.fleet.kill()
             return False
+        self.orders.approve()
+        return done
+
+    def wait_for_pushes(self, seconds=75):
+        """Until none is due; what a killed worker held is free after the time of its lease. What is left is the checker's to judge."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and "1" in self.stack.sql(
+                "SELECT 1 FROM push_state p JOIN enrollments e ON e.id = p.enrollment_id WHERE p.due_at < UTC_TIMESTAMP(6) AND "
+                "p.dead_since IS NULL AND e.state = 'current' LIMIT 1"):
+            time.sleep(1)
 
     def check(self):
         found = facts.load(self.stack.sql, [self.journal], self.orders.path)
@@ -264,13 +305,15 @@ class Chaos:
 
     def close(self):
         self.crash_file.unlink(missing_ok=True)
-        if self.orders and self.orders.thread.is_alive():
-            self.orders.over.set()
         if self.fleet and self.fleet.poll() is None:
             self.fleet.kill()
             self.fleet.wait()
-        if self.orders and self.orders.thread.is_alive():
-            self.orders.thread.join(30)
+        if self.orders:
+            self.orders.dropped = True
+            self.orders.over.set()
+            for process in list(self.commands.values()):
+                process.kill()
+            self.orders.end()
         self.stack.close()
         self.holder.cleanup()
 

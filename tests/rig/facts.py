@@ -29,13 +29,17 @@ TABLES = {
                "CONVERT(external_id USING utf8mb4) FROM events", "id what enrollment uuid certificate ticket external"),
     "deliveries": ("SELECT d.id, d.event_id, d.target, d.state, e.id FROM event_deliveries d LEFT JOIN events e ON e.id = d.event_id",
                    "id event target state found"),
-    "push": ("SELECT enrollment_id, due_at, lease_owner, lease_until < NOW(6) - INTERVAL 60 SECOND, dead_since, last_pushed_at "
-             "FROM push_state", "enrollment due owner lapsed dead pushed"),
+    # Overdue: nobody has held it for a while, though it could have been claimed.
+    "push": ("SELECT p.enrollment_id, p.lease_owner, p.lease_until > NOW(6) + INTERVAL 1 HOUR, p.due_at < UTC_TIMESTAMP(6) - INTERVAL 60 SECOND "
+             "AND p.dead_since IS NULL AND COALESCE(p.lease_until, '2000-01-01') < NOW(6) - INTERVAL 20 SECOND "
+             "AND e.state = 'current' AND NOT e.frozen AND e.push_token IS NOT NULL "
+             "FROM push_state p JOIN enrollments e ON e.id = p.enrollment_id", "enrollment owner endless overdue"),
     # In one statement, so that it may be asked while everything runs: who has commands to fetch, and what was done to tell it.
     "waiting": ("SELECT CONVERT(e.external_id USING utf8mb4), MAX(q.enqueued_at), p.due_at, p.dead_since, p.last_pushed_at FROM queue q "
                 "JOIN enrollments e ON e.id = q.enrollment_id LEFT JOIN push_state p ON p.enrollment_id = e.id "
                 "WHERE q.state = 'queued' AND e.state = 'current' AND e.token_update_tally > 0 AND NOT e.frozen GROUP BY e.id",
                 "external newest due dead pushed"),
+    "escrow": ("SELECT enrollment_id, kind FROM escrow", "enrollment kind"),
     "leases": ("SELECT name, owner, lease_until > NOW(6) + INTERVAL 1 DAY FROM leases", "name owner endless"),
 }
 
@@ -83,6 +87,7 @@ class Facts:
     events: list
     deliveries: list
     push: list
+    escrow: list
     leases: list
     waiting: list
     stories: dict
@@ -112,7 +117,7 @@ def read_table(sql, statement, names):
         values = [None if value == "NULL" else value for value in line.split("\t")]
         rows.append(Row(zip(names, values)))
     for row in rows:
-        for key in ("served", "frozen", "signed", "lapsed", "endless"):
+        for key in ("served", "frozen", "signed", "overdue", "endless"):
             if key in row:
                 row[key] = row[key] == "1"
     return rows

@@ -230,6 +230,15 @@ def enrolment_is_as_the_device_says(facts):
             yield None if same and row.tally != "0" else f"{story.udid}: push token or PushMagic are not the device's latest"
 
 
+def escrowed_token_is_kept(facts):
+    kept = {row.enrollment for row in facts.escrow if row.kind == "bootstrap-token"}
+    served = {row.id for row in facts.enrollments if row.served}
+    for story, exchange in per_exchange(facts):
+        enrollment = facts.speaker(exchange)
+        if exchange.sent.message == "SetBootstrapToken" and exchange.ok() and enrollment in served:
+            yield None if enrollment in kept else f"{story.udid}: the bootstrap token that was answered 200 is not there"
+
+
 def honest_device_is_not_refused(facts):
     for story, exchange in per_exchange(facts):
         told = exchange.answer or {}
@@ -261,14 +270,20 @@ def one_event_per_settled_result(facts):
 
 def one_event_per_change(facts):
     told = collections.Counter((row.what, row.enrollment) for row in facts.events)
+    approved = {(row.device, int(row.generation)) for row in facts.enrollments if told["enrollment.approved", row.id]}
     for row in facts.enrollments:
         if row.parent:
             continue
         begun = told["enrollment.new", row.id] + told["enrollment.pending", row.id]
         yield None if begun == 1 else f"enrolment {row.id} of {row.external} began with {begun} events"
-        for what, state in (("enrollment.replaced", "replaced"), ("enrollment.checked-out", "checked-out")):
-            wanted, have = int(row.state == state), told[what, row.id]
-            yield None if have == wanted else f"enrolment {row.id} of {row.external} is {row.state} and has {have} times {what}"
+        gone, left = told["enrollment.replaced", row.id], told["enrollment.checked-out", row.id]
+        # An approval tells it of the generation that it lets in.
+        by_approval = any(device == row.device and generation > int(row.generation) for device, generation in approved)
+        replaced = int(row.state == "replaced")
+        yield (None if gone == replaced or (replaced and by_approval) else
+               f"enrolment {row.id} of {row.external} is {row.state} and has {gone} times enrollment.replaced")
+        yield (None if left == int(row.state == "checked-out") else
+               f"enrolment {row.id} of {row.external} is {row.state} and has {left} times enrollment.checked-out")
     certificate = collections.Counter((row.what, row.certificate) for row in facts.events if row.certificate)
     renewals = {row.id for row in facts.tickets if row.purpose == "renew"}
     for row in facts.certificates:
@@ -290,19 +305,19 @@ def waiting_command_is_pushed(facts):
         yield None if told else f"{row.external}: a command waits since {row.newest}, and no push is due or was sent since"
 
 
-def no_lease_is_left(facts):
+def no_push_is_stuck(facts):
     for row in facts.push:
-        stuck = row.owner and row.lapsed and row.due is None
-        yield f"push_state of enrolment {row.enrollment} is held by {row.owner}, whose lease ran out" if stuck else None
-    for row in facts.leases:
-        yield f"lease {row.name} of {row.owner} does not end" if row.endless else None
+        yield f"the push to enrolment {row.enrollment} is overdue and in nobody's hands" if row.overdue else None
+    for row in facts.push + facts.leases:
+        if row.owner:
+            yield f"{row.owner} holds {row.get('name') or row.get('enrollment')} without an end" if row.endless else None
 
 
 RULES = [answered_report_is_stored_once, stored_report_was_sent, settled_command_is_not_offered_again,
          offered_command_is_the_devices, queued_command_is_not_lost, queue_of_finished_device_is_empty, order_is_kept,
          not_now_waits_for_the_next_session, issued_certificate_is_known, certificates_are_accounted_for, one_identity_speaks,
-         enrolment_is_as_the_device_says, honest_device_is_not_refused, one_event_per_settled_result, one_event_per_change,
-         event_deliveries_have_an_event, waiting_command_is_pushed, no_lease_is_left]
+         enrolment_is_as_the_device_says, escrowed_token_is_kept, honest_device_is_not_refused, one_event_per_settled_result, one_event_per_change,
+         event_deliveries_have_an_event, waiting_command_is_pushed, no_push_is_stuck]
 
 
 def check(facts):

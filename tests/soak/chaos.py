@@ -6,7 +6,7 @@ Starts a private stack of the test build (build/asan, or POMONA_BUILD), lets sim
 leave on it while commands are queued, and at random kills -9 pomona-mdm, pomona-scep, pomona-enroll, pomona-push and MariaDB at
 any instruction or at a named boundary (crash points), stops MariaDB for seconds, reloads nginx, and lets the APNs stand-in
 fail. At the end everything heals, the devices finish, and the checker prints what it looked at and what was violated.
-Exit 0 only when nothing was.
+Exit 0 only when nothing was. With an odd seed a device that enrols again waits for `pomona enrollment approve`.
 """
 import argparse
 import json
@@ -36,11 +36,13 @@ def main():
     def tell(text):
         if not options.json:
             print(text, flush=True)
-    with chaos.Chaos(options.devices, options.seed, options.every) as run:
+    settings = {"reenrollment": "approve" if options.seed % 2 else "allow"}
+    with chaos.Chaos(options.devices, options.seed, options.every, settings=settings) as run:
         tell(f"{options.devices} devices, seed {options.seed}, {options.minutes:g} minutes; logs in {run.stack.folder}/logs")
         run.run(options.minutes * 60, options.tick, tell)
         tell("healing; the devices finish what they began")
         done = run.settle()
+        run.wait_for_pushes()
         report = run.check()
         if options.keep:
             keep(run, Path(options.keep))

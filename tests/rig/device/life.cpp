@@ -35,8 +35,8 @@ bool Life::chance(double probability) {
 std::string Life::presented() const { return fingerprint(device_.identity); }
 
 std::string Life::stage_name() const {
-  static const char* const names[] = {"bare",     "profile",      "identity", "authenticated",
-                                      "enrolled", "new identity", "leaving"};
+  static const char* const names[] = {"bare",       "profile",  "identity",     "authenticated",
+                                      "token told", "enrolled", "new identity", "leaving"};
   return names[static_cast<int>(stage_)];
 }
 
@@ -87,6 +87,8 @@ bool Life::step() {
       return authenticate();
     case Stage::authenticated:
       return update_token();
+    case Stage::token_told:
+      return escrow();
     case Stage::enrolled:
       return hold();
     case Stage::leaving:
@@ -153,6 +155,7 @@ void Life::renewed() {
   key_.reset();
   if (stage_ == Stage::profile) {
     make_channels(device_, "");
+    device_.enrolled = false;
     stage_ = Stage::identity;
     return;
   }
@@ -200,7 +203,15 @@ bool Life::update_token() {
   const auto reply = put("TokenUpdate", to_xml(message),
                          {{"token", hex(device_.channel.token)}, {"magic", device_.channel.push_magic}});
   if (!settled(reply)) return stage_ == Stage::bare;
+  const bool at_first = !device_.enrolled && device_.kind == Kind::mac;
   device_.enrolled = true;
+  stage_ = at_first ? Stage::token_told : Stage::enrolled;
+  return true;
+}
+
+bool Life::escrow() {
+  const Dict message = set_bootstrap_token_message(device_, random_bytes(64));
+  if (!settled(put("SetBootstrapToken", to_xml(message), {}))) return stage_ == Stage::bare;
   stage_ = Stage::enrolled;
   return true;
 }

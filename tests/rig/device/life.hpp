@@ -50,12 +50,13 @@ class Life {
   void tell_end() const;
 
  private:
-  enum class Stage { bare, profile, identity, authenticated, enrolled, new_identity, leaving };
+  enum class Stage { bare, profile, identity, authenticated, token_told, enrolled, new_identity, leaving };
   // False: no usable answer, try again later.
   bool fetch();
   bool get_certificate();
   bool authenticate();
   bool update_token();
+  bool escrow();
   bool hold();
   bool leave();
   bool step();

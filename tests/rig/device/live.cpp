@@ -33,6 +33,24 @@ constexpr Moods lively{.not_now = 0.08,
                        .other_key = 0.1,
                        .quiet = 0.3};
 
+const std::map<std::string, double Moods::*> mood_names{
+    {"not-now", &Moods::not_now},     {"error", &Moods::error}, {"repeat", &Moods::repeat},
+    {"abandon", &Moods::abandon},     {"enrol", &Moods::enrol}, {"leave", &Moods::leave},
+    {"other-key", &Moods::other_key}, {"quiet", &Moods::quiet}};
+
+// The lively ones, or none where it is calm; then what --mood NAME=NUMBER says.
+Moods moods_of(const Options& options) {
+  Moods moods = options.calm ? Moods{} : lively;
+  for (const std::string& word : options.moods) {
+    const std::size_t equals = word.find('=');
+    const auto found = mood_names.find(word.substr(0, equals));
+    if (equals == std::string::npos || found == mood_names.end())
+      throw Error("--mood " + word + ": NAME=NUMBER is needed, with one of the names in life.hpp");
+    moods.*found->second = std::stod(word.substr(equals + 1));
+  }
+  return moods;
+}
+
 std::atomic<bool> asked_to_end = false;
 
 void watch_signals() {
@@ -190,7 +208,7 @@ int live_command(const Options& options) {
   watch_signals();
   KeyPool keys(options.keys);
   Journal journal(options.journal);
-  World world{options.url, keys, journal, options.calm ? Moods{} : lively, options.every};
+  World world{options.url, keys, journal, moods_of(options), options.every};
   auto lives = make_lives(world, options);
   run_lives(world, lives, options);
   std::size_t done = 0;

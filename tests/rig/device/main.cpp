@@ -89,6 +89,10 @@ po::options_description fleet_options(Options& o) {
       ("every", po::value(&o.every), "live: seconds between the sessions of a device, on average (10)")  //
       ("seed", po::value(&o.seed), "live: of what the devices do at random (1)")                         //
       ("calm", po::bool_switch(&o.calm), "live: nothing at random, every command is done at once")       //
+      ("mood", po::value(&o.moods)->composing(),
+       "live: NAME=NUMBER, how often (0 to 1) a device does not-now, error, repeat, abandon, enrol, leave, "
+       "other-key, "
+       "quiet")  //
       ("check-out", po::bool_switch(&o.check_out), "live: every device checks out at the end");
   return options;
 }

@@ -18,6 +18,7 @@ struct Options {
   bool awaiting = false, idle_only = false, keep_alive = false;
   bool quiet_renewal = false, old_identity = false;
   std::string journal;
+  std::vector<std::string> moods;
   std::uint64_t seed = 1;
   double every = 10;
   bool check_out = false, calm = false;
