@@ -23,7 +23,7 @@ class TestCrashWalk(unittest.TestCase):
             for name in points:
                 run.order_crash(name)
                 try:
-                    poll(lambda: not run.crash_file.exists(), 20)
+                    poll(lambda: not run.crash_file.exists(), 40)
                 except AssertionError:
                     self.fail(f"nothing passed the crash point {name}")
             self.assertTrue(run.settle(60), (run.stack.folder / "logs/fleet.log").read_text())
@@ -31,6 +31,8 @@ class TestCrashWalk(unittest.TestCase):
         clean = invariants.show(report)
         print(dict(run.counts))
         self.assertTrue(clean)
+        self.assertGreaterEqual(run.counts["processes died"], 20)
+        self.assertGreater(run.counts["requests that nginx gave to a second handler"], 5)
 
     def test_points_that_the_fleet_cannot_reach_are_tried_elsewhere(self):
         for name, path in ELSEWHERE.items():

@@ -141,6 +141,7 @@ class TestInvariants(unittest.TestCase):
     def test_a_broken_order_is_found(self):
         w = self.world
         self.finds("order is kept", lines=w.changed(w.at("answer", message="Idle"), offered=w.second))
+        self.finds("order is kept", lines=w.changed(w.at("answer", message="Idle"), offered=""))
         self.finds("order is kept", orders=[w.orders[0], w.orders[1] | {"priority": 1}])
 
     def test_a_refused_command_that_comes_again_in_the_session_is_found(self):

@@ -109,7 +109,8 @@ class Orders:
 
     def approve(self):
         """Lets in who enrolled again, where that waits for an admin."""
-        for line in self.chaos.stack.sql("SELECT uuid FROM enrollments WHERE state = 'pending' AND token_update_tally > 0").split():
+        for line in self.chaos.stack.sql("SELECT uuid FROM enrollments e WHERE state = 'pending' AND token_update_tally > 0 AND generation = "
+                                         "(SELECT MAX(generation) FROM enrollments WHERE device_id = e.device_id)").split():
             self.chaos.counts["approvals"] += self.chaos.pomona("enrollment", "approve", line).returncode == 0
 
     def note(self, order):
@@ -132,6 +133,8 @@ class Chaos:
         self.waiting = []
         self.commands = {}   # `pomona` at work, by pid
         self.points = crash_points()
+        if not self.points:
+            raise RuntimeError("the source names no crash point")
         self.holder = tempfile.TemporaryDirectory(prefix="pomona-chaos-")
         self.crash_file = Path(self.holder.name) / "crash-at"
         self.stack = stack.Stack(settings, back_off=BACK_OFF, environment={"POMONA_CRASH_AT": f"@{self.crash_file}"})
@@ -288,6 +291,8 @@ class Chaos:
             for exchange in story.exchanges:
                 answers[(exchange.answer or {}).get("http", "none")] += 1
         self.counts["processes died"] = self.died()
+        access = (self.stack.folder / "logs/nginx-access.log").read_text(errors="replace")
+        self.counts["requests that nginx gave to a second handler"] = len(re.findall(r"upstream=[\d-]+, \d+", access))
         self.counts |= {f"answers {status}": count for status, count in answers.items()}
         for name in ("enrollments", "certificates", "results", "events"):
             self.counts[f"{name} stored"] = len(getattr(found, name))

@@ -26,7 +26,7 @@ TABLES = {
                 "id enrollment uuid command status enqueued"),
     "tickets": ("SELECT id, state, purpose, enrollment_id FROM tickets", "id state purpose enrollment"),
     "events": ("SELECT id, what, enrollment_id, command_uuid, LOWER(HEX(certificate_sha256)), ticket_id, "
-               "CONVERT(external_id USING utf8mb4) FROM events", "id what enrollment uuid certificate ticket external"),
+               "CONVERT(external_id USING utf8mb4), at, detail FROM events", "id what enrollment uuid certificate ticket external at detail"),
     "deliveries": ("SELECT d.id, d.event_id, d.target, d.state, e.id FROM event_deliveries d LEFT JOIN events e ON e.id = d.event_id",
                    "id event target state found"),
     # Overdue: nobody has held it for a while, though it could have been claimed.

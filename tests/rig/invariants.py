@@ -144,14 +144,16 @@ def order_is_kept(facts):
             enrollment = facts.speaker(exchange)
             session = sessions[enrollment]
             session.take(exchange)
-            offered = exchange.answer.get("offered") if exchange.ok() else None
-            if not offered or (enrollment, offered) not in keys:
+            if not exchange.ok() or exchange.sent.message not in ("Idle", "Report"):
                 continue
+            offered = exchange.answer.get("offered")
+            if offered and (enrollment, offered) not in keys:
+                continue   # a renewal
             rows = known[enrollment]
             before = rows[:bisect.bisect_left(rows, (exchange.sent.time,))]
-            passed = [uuid for _, key, uuid in before if key < keys[enrollment, offered]
-                      and uuid not in session.reported and uuid not in session.not_now]
-            yield (f"{story.udid}: {offered} is offered at {exchange.answer.time} before {', '.join(passed[:3])}"
+            passed = [uuid for _, key, uuid in before if uuid not in session.reported and uuid not in session.not_now
+                      and (not offered or key < keys[enrollment, offered])]
+            yield (f"{story.udid}: {offered or 'nothing'} is offered at {exchange.answer.time}, and {', '.join(passed[:3])} passed over"
                    if passed else None)
 
 
@@ -240,17 +242,20 @@ def escrowed_token_is_kept(facts):
 
 
 def honest_device_is_not_refused(facts):
+    # An admin approved another of the generations that a device had made meanwhile.
+    turned_away = {row.id for row in facts.enrollments if row.state == "rejected"}
     for story, exchange in per_exchange(facts):
         told = exchange.answer or {}
         refused = told.get("http", "").startswith("4") or "removes its MDM profile" in told.get("what", "")
         refused = refused or "refused" in told   # by SCEP
+        refused = refused and facts.speaker(exchange) not in turned_away
         yield f"{story.udid}: {exchange.sent.message} was refused at {told.get('time')}: {dict(told)}" if refused else None
     for story in facts.stories.values():
         for trouble in story.troubles:
             yield f"{story.udid}: {trouble.what} at {trouble.time}"
     for event in facts.events:
-        if event.what in ("identity.refused", "identity.conflict", "identity.grace"):
-            yield f"{event.external}: event {event.what}"
+        if event.what in ("identity.refused", "identity.conflict", "identity.grace") and event.enrollment not in turned_away:
+            yield f"{event.external}: event {event.what} at {event.at}: {event.detail}"
 
 
 # --- events and pushes ----------------------------------------------------------------------------------------------------
