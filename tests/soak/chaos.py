@@ -6,7 +6,8 @@ Starts a private stack of the test build (build/asan, or POMONA_BUILD), lets sim
 leave on it while commands are queued, and at random kills -9 pomona-mdm, pomona-scep, pomona-enroll, pomona-push and MariaDB at
 any instruction or at a named boundary (crash points), stops MariaDB for seconds, reloads nginx, and lets the APNs stand-in
 fail. At the end everything heals, the devices finish, and the checker prints what it looked at and what was violated.
-Exit 0 only when nothing was. With an odd seed a device that enrols again waits for `pomona enrollment approve`.
+Exit 0 only when nothing was. With an odd seed a device that enrols again waits for `pomona enrollment approve`;
+with a seed whose remainder by 4 is 2 or 3 devices are known by Mdm-Signature instead of TLS.
 """
 import argparse
 import json
@@ -36,7 +37,8 @@ def main():
     def tell(text):
         if not options.json:
             print(text, flush=True)
-    settings = {"reenrollment": "approve" if options.seed % 2 else "allow"}
+    settings = {"reenrollment": "approve" if options.seed % 2 else "allow",
+                "open-enrollment-auth": "signature" if options.seed % 4 >= 2 else "tls"}
     with chaos.Chaos(options.devices, options.seed, options.every, settings=settings) as run:
         tell(f"{options.devices} devices, seed {options.seed}, {options.minutes:g} minutes; logs in {run.stack.folder}/logs")
         run.run(options.minutes * 60, options.tick, tell)
