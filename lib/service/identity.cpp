@@ -25,10 +25,16 @@ Presented from_tls(std::string_view escaped) {
   return {cert.sha256(), proto::AuthKind::tls, std::nullopt, cert.der(), {}};
 }
 
-Presented from_signature(std::string_view header, std::string_view body) {
-  auto const cms = header.size() <= kLongestSignature ? sys::unbase64(header) : std::nullopt;
+std::string read_signature(std::string_view header) {
+  if (header.empty())
+    throw Error(Fault::unauthenticated, "identity: neither a client certificate nor an Mdm-Signature");
+  auto cms = header.size() <= kLongestSignature ? sys::unbase64(header) : std::nullopt;
   if (!cms) throw Error(Fault::bad_request, "identity: Mdm-Signature is not base64 of at most 32 KiB");
-  auto const verified = sys::verify_detached(*cms, body);
+  return *std::move(cms);
+}
+
+Presented from_signature(std::string_view header, std::string_view body) {
+  auto const verified = sys::verify_detached(read_signature(header), body);
   return {
       verified.signer.sha256(), proto::AuthKind::signature, verified.signing_time, verified.signer.der(), {}};
 }
@@ -103,9 +109,13 @@ Presented present(Credentials const& credentials, std::string_view body) {
     presented.distrust = sys::escape_controls(credentials.verify.substr(0, kLongestReason));
     return presented;
   }
-  if (credentials.signature.empty())
-    throw Error(Fault::unauthenticated, "identity: neither a client certificate nor an Mdm-Signature");
   return from_signature(credentials.signature, body);
+}
+
+std::string claimed_certificate(Credentials const& credentials) {
+  if (credentials.verify == "SUCCESS" || credentials.verify.starts_with("FAILED"))
+    return from_tls(credentials.certificate).sha256;
+  return sys::claimed_signer(read_signature(credentials.signature)).sha256();
 }
 
 bool signed_in_time(Presented const& presented, sys::Time now) noexcept {

@@ -27,6 +27,9 @@ struct Presented {
 // Throws Error{unauthenticated} or Error{bad_request} when nothing usable was presented.
 Presented present(Credentials const& credentials, std::string_view body);
 
+// SHA-256 of the certificate that a request names, with nothing proven yet. Throws as present().
+std::string claimed_certificate(Credentials const& credentials);
+
 // A signature that says when it was made must say so truly (within an hour) where a command is handed out.
 bool signed_in_time(Presented const& presented, sys::Time now) noexcept;
 // TLS, or a signature that says so: whoever recorded the request cannot send it again tomorrow. A signature

@@ -5,6 +5,7 @@
 #include <openssl/cms.h>
 #include <openssl/objects.h>
 
+#include "sys/cms_head.hpp"
 #include "sys/openssl.hpp"
 
 namespace sys {
@@ -14,12 +15,18 @@ namespace {
 constexpr std::size_t kLargestDetached = 32U << 10U;
 
 ossl::Cms parse(std::string_view bytes) {
+  check_signed_data_head(bytes);
   auto const bio = ossl::memory_bio(bytes);
   ossl::Cms cms(d2i_CMS_bio(bio.get(), nullptr));
   if (!cms) ossl::fail(Fault::bad_request, "read CMS");
   if (OBJ_obj2nid(CMS_get0_type(cms.get())) != NID_pkcs7_signed)
     throw Error(Fault::bad_request, "read CMS: not SignedData");
   return cms;
+}
+
+ossl::Cms parse_small(std::string_view bytes) {
+  if (bytes.size() > kLargestDetached) throw Error(Fault::bad_request, "CMS: larger than 32 KiB");
+  return parse(bytes);
 }
 
 bool digest_allowed(CMS_SignerInfo* info) {
@@ -75,9 +82,15 @@ VerifiedSigner signer_of(CMS_ContentInfo* cms, CMS_SignerInfo* info) {
 
 }  // namespace
 
+Cert claimed_signer(std::string_view bytes) {
+  auto const cms = parse_small(bytes);
+  CMS_SignerInfo* info = only_signer(cms.get());
+  if (auto cert = embedded_signer(cms.get(), info)) return *std::move(cert);
+  throw Error(Fault::unauthenticated, "CMS: the signer's certificate is not inside");
+}
+
 VerifiedSigner verify_detached(std::string_view bytes, std::string_view content) {
-  if (bytes.size() > kLargestDetached) throw Error(Fault::bad_request, "CMS: larger than 32 KiB");
-  auto const cms = parse(bytes);
+  auto const cms = parse_small(bytes);
   if (CMS_is_detached(cms.get()) != 1)
     throw Error(Fault::unauthenticated, "CMS: a detached signature is needed");
   CMS_SignerInfo* info = only_signer(cms.get());

@@ -23,6 +23,10 @@ struct VerifiedSigner {
 // inside; digests SHA-1 and better. At most 32 KiB. Throws Error{unauthenticated} when it does not verify.
 VerifiedSigner verify_detached(std::string_view cms, std::string_view content);
 
+// Whose certificate such a signature claims to be made with, before anything is proven: for those who need
+// not read the content when it is nobody's they know.
+Cert claimed_signer(std::string_view cms);
+
 // Attached SignedData: returns the content in `content`.
 VerifiedSigner verify_attached(std::string_view cms, std::string& content);
 

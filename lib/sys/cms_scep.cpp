@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
+#include "sys/cms_head.hpp"
 #include "sys/legacy_context.hpp"
 #include "sys/openssl.hpp"
 #include "sys/scep_attributes.hpp"
@@ -97,18 +98,6 @@ int content_cipher(std::string_view envelope) {
   return content == nullptr || content->algorithm == nullptr ? NID_undef : algorithm_nid(content->algorithm);
 }
 
-// The certificate that the SignerInfo names, out of those in the message.
-std::optional<Cert> embedded_signer(CMS_ContentInfo* cms, CMS_SignerInfo* info) {
-  ossl::CertStack const certs(CMS_get1_certs(cms));
-  for (int i = 0; certs && i < sk_X509_num(certs.get()); ++i) {
-    X509* cert = sk_X509_value(certs.get(), i);
-    if (CMS_SignerInfo_cert_cmp(info, cert) != 0) continue;
-    X509_up_ref(cert);
-    return Cert(cert);
-  }
-  return std::nullopt;
-}
-
 ScepProblem unreadable(std::string reason) {
   ossl::take_errors();
   return {ScepFault::unreadable, std::move(reason)};
@@ -150,6 +139,7 @@ ScepMessage::ScepMessage(CMS_ContentInfo_st* owned) : cms_(owned, CMS_ContentInf
 
 ScepMessage ScepMessage::parse(std::string_view bytes) {
   ERR_clear_error();
+  check_signed_data_head(bytes);
   ossl::Cms cms = read_cms(bytes);
   if (!cms) refuse("no CMS, or bytes behind it");
   if (OBJ_obj2nid(CMS_get0_type(cms.get())) != NID_pkcs7_signed ||
@@ -246,9 +236,14 @@ std::variant<ScepContent, ScepProblem> ScepMessage::open(std::vector<ScepRecipie
   if (envelope.key_transport != NID_rsaEncryption)
     return ScepProblem{ScepFault::weak, "key transport " + algorithm_name(envelope.key_transport)};
   auto const out = ossl::empty_bio();
+  // OpenSSL keeps a copy of the key for each context that it is used in, as long as the key lives: so the
+  // context of this call gets a key of its own.
+  ossl::KeyPtr const own(legacy ? EVP_PKEY_dup(envelope.recipient->key.raw()) : nullptr);
+  if (legacy && !own) ossl::fail(Fault::internal, "copy the recipient's key");
+  EVP_PKEY* const key = own ? own.get() : envelope.recipient->key.raw();
   // With the certificate: without it OpenSSL tries the key on every recipient and has no countermeasure.
-  if (CMS_decrypt(envelope.cms.get(), envelope.recipient->key.raw(), envelope.recipient->cert.raw(), nullptr,
-                  out.get(), CMS_BINARY) != 1) {
+  if (CMS_decrypt(envelope.cms.get(), key, envelope.recipient->cert.raw(), nullptr, out.get(), CMS_BINARY) !=
+      1) {
     return unreadable("cannot be decrypted");
   }
   return ScepContent{signer, *cipher == ScepCipher::des ? ScepCipher::aes128 : *cipher,

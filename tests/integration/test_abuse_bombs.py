@@ -77,6 +77,18 @@ class Bombs(unittest.TestCase):
         for what, text in headers.items():
             self.bounded("mdm", what, lambda: self.edge.put("/mdm", body, [("Mdm-Signature", text)]))
 
+    def test_a_signature_that_lists_thousands_of_digests_is_not_computed_with_each(self):
+        """The list is not signed, so anybody can make it of one sound signature; OpenSSL would hash the body once for each entry."""
+        body, stranger = bombs.document(b"<string>" + b"x" * 250_000 + b"</string>"), pki.make_ca("Stranger")
+        text = base64.b64encode(bombs.with_digests(mdm_signature.sign(stranger, body), 23_000)).decode()
+        answer = self.bounded("mdm", "digests", lambda: self.edge.put("/mdm", body, [("Mdm-Signature", text)]), STRANGER_CPU, [400])
+        self.assertIn("more than four digest algorithms", self.edge.log("mdm"))
+        ra = pkcs7.load_der_pkcs7_certificates(self.edge.request("GET", "/scep?operation=GetCACert").body)[0]
+        message = scep_client.Client(ra).message(b"x" * 30_000, scep_client.pool_key(0))
+        answer = self.bounded("scep", "digests", lambda: self.edge.request("POST", "/scep?operation=PKIOperation", bombs.with_digests(message, 65_000)),
+                              STRANGER_CPU, [400])
+        self.assertNotIn(b"digest", answer.body)
+
     def test_ber_to_scep_is_refused_in_a_post_and_in_a_get(self):
         for what, data in bombs.ber(65_000).items():
             self.bounded("scep", what, lambda: self.edge.request("POST", "/scep?operation=PKIOperation", data))

@@ -1,4 +1,5 @@
 """SCEP: which algorithms and keys are taken, which are refused, and what scep-allow-des changes."""
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -171,6 +172,26 @@ class OldOverTls(Bench):
         answers = [self.refused(Message(content, self.key, transaction_id="T").encode(), "outcome=refused", BAD_MESSAGE_CHECK, tls=True)
                    for content in contents]
         self.assertEqual([answer.without_chance() == answers[0].without_chance() for answer in answers], [True] * len(answers))
+
+
+class OldAndMany(Bench):
+    settings = {"scep-allow-des": "tls", "threads": 1}
+
+    def memory(self):
+        """Of the handler, in kB; with nothing kept back by the sanitizer."""
+        status = Path(f"/proc/{self.bench.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
+
+    def test_memory_does_not_grow_with_the_number_of_des_messages(self):
+        """OpenSSL keeps a copy of a key, some kB, for each context in which it is used."""
+        self.bench.restart(ASAN_OPTIONS="quarantine_size_mb=0:thread_local_quarantine_size_kb=0")
+        message = Message(envelop(b"nothing", self.ra, "des"), self.key).encode()
+        for _ in range(100):
+            self.refused(message, "", BAD_MESSAGE_CHECK, tls=True)
+        before = self.memory()
+        for _ in range(600):
+            self.bench.post(message, https=True)
+        self.assertLess(self.memory() - before, 1500)
 
 
 class OldEverywhere(Bench):

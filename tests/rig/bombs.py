@@ -5,12 +5,13 @@ Each function returns name -> bytes (text for what goes into a header or a URL).
 import base64
 import plistlib
 
-from der import NULL, integer, octets, oid, printable, seq, set_of, tagged, tlv
+from der import NULL, children, integer, octets, oid, printable, read, seq, set_of, tagged, tlv
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<plist version="1.0">'
 TAIL = b"</plist>"
 IDS = b"<key>Status</key><string>Idle</string><key>UDID</key><string>A</string>"
 DATA, SIGNED, ENVELOPED = "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.3"
+SHA1, RIPEMD160 = "1.3.14.3.2.26", "1.3.36.3.2.1"
 SHA256, RSA = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.1.1.1"
 
 
@@ -104,6 +105,16 @@ def ber(limit):
         "an object identifier": seq(b"\x06\x83" + (limit - 100).to_bytes(3, "big") + b"\xff" * (limit - 100)), "empty": b"", "one byte": b"\x30", "zeros": bytes(limit - 10),
     }
     return {name: data[:limit] for name, data in found.items()}
+
+
+def with_digests(cms, limit):
+    """A sound SignedData (DER) that lists as many digests as fit; whoever verifies it may run the content through each."""
+    (_, kind), (_, wrapped) = children(read(cms)[1])
+    (_, version), _, *rest = children(read(wrapped)[1])
+    listed = (seq(oid(RIPEMD160)), seq(oid(SHA1)))
+    many = tlv(0x31, b"".join(listed) * ((limit - len(cms)) // len(b"".join(listed)) - 2))
+    signed_data = seq(tlv(0x02, version), many, *(tlv(tag, value) for tag, value in rest))
+    return seq(tlv(0x06, kind), tagged(0, signed_data))
 
 
 def base64_texts(limit):
