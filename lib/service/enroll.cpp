@@ -96,13 +96,16 @@ EnrollOutcome enroll_openly(sys::Db& db, Config const& config, bool mint, sys::T
 }
 
 std::vector<proto::TrustAnchor> https_anchors(Config const& config) {
-  std::vector<proto::TrustAnchor> anchors;
-  if (config.https_ca_file.empty()) return anchors;
-  for (auto const& cert : sys::Cert::read_all(sys::read_file(config.https_ca_file)))
-    anchors.push_back({cert.der(), cert.subject_value("CN").value_or(cert.subject())});
-  if (anchors.empty())
-    throw Error(Fault::internal, "https-ca-file " + config.https_ca_file + ": no certificate in it");
-  return anchors;
+  if (config.https_ca_file.empty()) return {};
+  try {
+    std::vector<proto::TrustAnchor> anchors;
+    for (auto const& cert : sys::Cert::read_all(sys::read_file(config.https_ca_file)))
+      anchors.push_back({cert.der(), cert.subject_value("CN").value_or(cert.subject())});
+    return anchors;
+  } catch (Error const& error) {
+    // A file of ours: whoever asked has no part in what is wrong with it.
+    throw Error(Fault::internal, "https-ca-file " + config.https_ca_file + ": " + error.what());
+  }
 }
 
 std::optional<std::string> trust_profile(Config const& config) {

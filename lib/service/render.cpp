@@ -96,7 +96,7 @@ std::optional<std::string> renewal(Delivery const& delivery) {
     throw Error(Fault::unavailable, "no CA that could issue identities; run `pomona ca init`");
   proto::FreshProfile fresh;
   auto const frozen = frozen_values(delivery, *row, fresh.root_uuid);
-  auto const minted = mint_renewal_ticket(context.db, context.config, *row, context.now);
+  auto const minted = mint_renewal_ticket(context.db, context.config, context.keys.escrow, *row, context.now);
   sys::crash_point("renewal-minted");
   fresh.identity_uuid = minted.ticket.uuid;
   fresh.organization = context.config.organization;

@@ -114,13 +114,18 @@ MdmAnswer idle(Session const& session) {
   return hand_out(session, admission.next);
 }
 
+bool to_be_kept(Report const& report, std::string_view body) {
+  return report.status != ReportStatus::oversized && body.size() <= kLargestKept;
+}
+
 // Such a report names no delivery, so it settles none. The session ends here: the command that it may answer
 // would be handed out again at once, and so on for ever.
 MdmAnswer keep_nameless(Session const& session, Report const& report, std::string_view body) {
   auto& context = session.context;
   context.trace.outcome = "no CommandUUID";
   context.db.transaction([&] {
-    store::put_message(context.db, context.keys.message, session.channel.id, "Report", body, context.now);
+    if (to_be_kept(report, body))
+      store::put_message(context.db, context.keys.message, session.channel.id, "Report", body, context.now);
     store::Event event{"command.unknown", "device"};
     event.external_id = report.ids.external();
     event.enrollment_id = session.channel.id;
@@ -137,7 +142,7 @@ MdmAnswer settle(Session const& session, Report const& report, std::string_view 
   request.enrollment_id = session.channel.id;
   request.uuid = report.command_uuid;
   request.status = proto::status_name(report.status);
-  if (report.status != ReportStatus::oversized && body.size() <= kLargestKept)
+  if (to_be_kept(report, body))
     request.body = store::seal_report(context.keys.message, session.channel.id, report.command_uuid, body);
   request.event = event_name(report.status);
   request.external_id = report.ids.external();
@@ -148,7 +153,14 @@ MdmAnswer settle(Session const& session, Report const& report, std::string_view 
   auto const settled = store::settle_report(context.db, request, context.now);
   sys::crash_point("report-settled");
   context.trace.outcome = settled.outcome;
-  return hand_out(session, settled.next);
+  try {
+    return hand_out(session, settled.next);
+  } catch (sys::Error const& error) {
+    // The report is stored, and the device must hear so; the command that could not be made stays in the
+    // queue.
+    context.trace.outcome += std::string(", but the next command could not be made: ") + error.what();
+    return {};
+  }
 }
 
 }  // namespace

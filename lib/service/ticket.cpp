@@ -18,6 +18,8 @@ using sys::Fault;
 
 constexpr sys::seconds kOpenLifetime = std::chrono::hours(1);
 constexpr sys::seconds kRenewalLifetime = std::chrono::hours(24);
+// One that ends sooner is not given again: the device needs some time to use it.
+constexpr sys::seconds kRenewalRest = std::chrono::hours(1);
 
 std::int64_t current_enrollment(sys::Db& db, std::string const& external_id) {
   auto const found = store::find_current(db, external_id);
@@ -67,11 +69,15 @@ std::string describe(Ticket const& ticket) {
   return text;
 }
 
-NamelessTicket insert_nameless(sys::Db& db, Ticket ticket) {
-  std::string const challenge = proto::ticket_challenge(proto::new_ticket_secret());
+NamelessTicket insert_nameless(sys::Db& db, Ticket ticket, std::string const& challenge) {
   ticket.challenge_sha256 = sys::sha256(challenge);
   ticket.id = store::insert_ticket(db, ticket);
   return {std::move(ticket), challenge};
+}
+
+std::string renewal_challenge(sys::SealKey const& key, std::string const& ticket_uuid) {
+  auto const own = sys::hkdf_sha256(key.bytes().view(), "pomona renewal challenge");
+  return proto::ticket_challenge(sys::hmac_sha256(own, ticket_uuid));
 }
 
 }  // namespace
@@ -136,7 +142,7 @@ NamelessTicket mint_open_ticket(sys::Db& db, Config const& config, sys::Time now
   ticket.topic = choose_topic(db, std::nullopt, now);
   ticket.expires_at = now + kOpenLifetime;
   ticket.created_by = "open enrolment";
-  return insert_nameless(db, std::move(ticket));
+  return insert_nameless(db, std::move(ticket), proto::ticket_challenge(proto::new_ticket_secret()));
 }
 
 NamelessTicket mint_child_ticket(sys::Db& db, Config const& config, Ticket const& parent, sys::Time now) {
@@ -150,24 +156,24 @@ NamelessTicket mint_child_ticket(sys::Db& db, Config const& config, Ticket const
   ticket.enrollment_id = parent.enrollment_id;
   ticket.expires_at = parent.expires_at;
   ticket.created_by = parent.created_by;
-  return insert_nameless(db, std::move(ticket));
+  return insert_nameless(db, std::move(ticket), proto::ticket_challenge(proto::new_ticket_secret()));
 }
 
-RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, store::Enrollment const& enrollment,
-                                  sys::Time now) {
+RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::SealKey const& key,
+                                  store::Enrollment const& enrollment, sys::Time now) {
   store::TicketFilter open;
   open.state = store::TicketState::open;
   open.purpose = store::TicketPurpose::renew;
   open.enrollment_id = enrollment.id;
   open.limit = 1;
   auto const last = store::list_tickets(db, open);
-  bool const unused = !last.empty() && store::list_certificates(db, store::CertView::device,
-                                                                {.ticket_id = last.front().id, .limit = 1})
-                                           .empty();
-  if (unused) {
-    std::string const challenge = proto::ticket_challenge(proto::new_ticket_secret());
-    if (store::replace_challenge(db, last.front().id, sys::sha256(challenge), now + kRenewalLifetime))
-      return {last.front(), challenge, false};
+  if (!last.empty() && last.front().expires_at > now + kRenewalRest) {
+    auto const& ticket = last.front();
+    auto challenge = renewal_challenge(key, ticket.uuid);
+    bool const unused =
+        store::list_certificates(db, store::CertView::device, {.ticket_id = ticket.id, .limit = 1}).empty();
+    if (unused && sys::sha256(challenge) == ticket.challenge_sha256)
+      return {ticket, std::move(challenge), false};
   }
   store::close_renewal_tickets(db, enrollment.id);
   Ticket ticket = blank(config, now);
@@ -177,7 +183,8 @@ RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, store::Enro
   ticket.enrollment_id = enrollment.id;
   ticket.expires_at = now + kRenewalLifetime;
   ticket.created_by = "renewal";
-  auto minted = insert_nameless(db, std::move(ticket));
+  auto const challenge = renewal_challenge(key, ticket.uuid);
+  auto minted = insert_nameless(db, std::move(ticket), challenge);
   return {std::move(minted.ticket), std::move(minted.challenge), true};
 }
 

@@ -12,6 +12,7 @@
 #include "store/enrollments.hpp"
 #include "store/tickets.hpp"
 #include "sys/mariadb.hpp"
+#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -47,15 +48,16 @@ NamelessTicket mint_child_ticket(sys::Db& db, Config const& config, store::Ticke
                                  sys::Time now);
 
 // For the renewal of an enrolment, good for a day at most. While nothing was issued under the one that was
-// given last, that one gets another challenge; otherwise it closes, and a new one takes its place. `fresh` of
-// the result: the latter. Inside a transaction that holds the enrolment's row.
+// given last, it is given again with the same challenge, which is derived from `key` and not stored: so a
+// message of the device that somebody sends again takes nothing from it. Otherwise that one closes, and a new
+// one takes its place; `fresh` of the result. Inside a transaction that holds the enrolment's row.
 struct RenewalTicket {
   store::Ticket ticket;
   std::string challenge;
   bool fresh = false;
 };
-RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, store::Enrollment const& enrollment,
-                                  sys::Time now);
+RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::SealKey const& key,
+                                  store::Enrollment const& enrollment, sys::Time now);
 
 // False when it is not open. Error{not_found} for a number that was never given. Children are revoked with
 // it.

@@ -129,12 +129,6 @@ bool close_ticket(sys::Db& db, std::int64_t id) {
   return db.execute("UPDATE tickets SET state = 'closed' WHERE id = ? AND state = 'open'", {id}) == 1;
 }
 
-bool replace_challenge(sys::Db& db, std::int64_t id, std::string_view challenge_sha256,
-                       sys::Time expires_at) {
-  return db.execute("UPDATE tickets SET challenge_sha256 = ?, expires_at = ? WHERE id = ? AND state = 'open'",
-                    {challenge_sha256, expires_at, id}) == 1;
-}
-
 std::uint64_t close_renewal_tickets(sys::Db& db, std::int64_t enrollment_id) {
   return db.execute(
       "UPDATE tickets SET state = 'closed' WHERE enrollment_id = ? AND purpose = 'renew' AND state = 'open'",

@@ -73,9 +73,6 @@ std::vector<Ticket> list_tickets(sys::Db& db, TicketFilter const& filter);  // n
 bool revoke_ticket(sys::Db& db, std::int64_t id, sys::Time now);
 // open -> closed: its certificate was seen at /mdm, or the renewal settled. False when it was not open.
 bool close_ticket(sys::Db& db, std::int64_t id);
-// Another challenge takes the place of the one that the open ticket had, which is good for nothing from then
-// on. False when the ticket is open no more.
-bool replace_challenge(sys::Db& db, std::int64_t id, std::string_view challenge_sha256, sys::Time expires_at);
 // Every open renewal ticket of the enrolment -> closed (a new generation came). Returns how many.
 std::uint64_t close_renewal_tickets(sys::Db& db, std::int64_t enrollment_id);
 

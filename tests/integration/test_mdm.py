@@ -164,6 +164,15 @@ class CommandChannel(mdm_rig.MdmTest):
         report = self.rig.json("command", "show", command)["enrollments"][0]["report"].encode()
         self.assertEqual(plistlib.loads(report)["InstalledApplicationList"], apps)
 
+    def test_an_oversized_report_without_command_uuid_is_told_of_and_not_kept(self):
+        device = self.rig.enrolled()
+        kept = f"enrollment_id = (SELECT id FROM enrollments WHERE external_id = '{device.udid}')"
+        before = self.rig.count("messages", kept)
+        long = plistlib.dumps({"Status": "Acknowledged", "Long": "x" * (17 << 20)} | device.ids())
+        self.accepted(self.rig.send(device, long, timeout=60))
+        self.assertEqual(self.rig.count("messages", kept), before)
+        self.assertEqual(self.rig.count("events", f"what = 'command.unknown' AND external_id = '{device.udid}'"), 1)
+
     def test_a_report_without_command_uuid_ends_the_session_and_settles_nothing(self):
         device = self.rig.enrolled()
         command = self.rig.enqueue(device)

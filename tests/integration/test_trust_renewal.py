@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
 import mdm_rig  # noqa: E402
+import pki  # noqa: E402
 from trust_rig import DAY, FROZEN, HOUR, SCEP_URL, Offer, TrustTest  # noqa: E402
 
 
@@ -55,6 +56,21 @@ class Renewal(TrustTest):
         self.assertEqual(self.rig.sql(f"SELECT topic, auth, HEX(secret_sha256) FROM tickets WHERE id = {number}"),
                          f"{device.topic}\ttls\tNULL")
 
+    def test_a_report_is_taken_even_if_the_renewal_behind_it_cannot_be_made(self):
+        pem = self.rig.folder / "https-ca.pem"
+        pem.write_text("-----BEGIN CERTIFICATE-----\nhalf a file")
+        self.rig.restart(https_ca_file=pem)
+        self.addCleanup(self.rig.restart, https_ca_file="")
+        device = self.rig.enrolled()
+        command = self.rig.enqueue(device)
+        self.handed(self.rig.idle(device), command)
+        self.rig.renew(device)
+        self.nothing(self.rig.report(device, command))
+        self.assertIn("https-ca-file", self.rig.last_line())
+        self.assertEqual(self.rig.idle(device).status, 500, "a fault of ours is no fault of the device")
+        pem.write_bytes(pki.make_ca("HTTPS CA").cert_pem())
+        self.assertEqual(len([payload for payload in Offer(self.rig.idle(device)).payloads if payload["PayloadType"].startswith("com.apple.security.")]), 2)
+
     def test_the_challenge_is_in_no_log_and_in_no_row(self):
         device = self.rig.enrolled()
         offer = self.rig.offered(device)
@@ -63,19 +79,28 @@ class Renewal(TrustTest):
         self.assertIn(offer.uuid.encode(), dump)
         self.assertNotIn(offer.challenge.encode(), dump + self.rig.log_text().encode())
 
-    def test_a_challenge_is_good_until_the_command_is_handed_out_again(self):
+    def test_a_challenge_stays_good_when_the_command_is_handed_out_again(self):
+        """A device that polls twice, or somebody who sends its message again, takes nothing from the profile being installed."""
         device = self.rig.enrolled()
         first = self.rig.offered(device)
         second = Offer(self.rig.idle(device))
-        self.assertEqual(first.uuid, second.uuid)
-        self.assertIsNone(self.rig.ticket_of(first.challenge))
-        self.assertEqual(self.rig.ticket_of(second.challenge)[1], "open")
+        self.assertEqual((first.uuid, first.challenge), (second.uuid, second.challenge))
+        self.assertEqual(self.rig.ticket_of(first.challenge)[1], "open")
         where = f"purpose = 'renew' AND enrollment_id = {self.rig.enrollment_id(device)}"
         self.assertEqual(self.rig.count("tickets", where), 1, "a device that polls does not fill the table")
-        self.rig.redeem(device, second)
+        self.rig.redeem(device, first)
         third = Offer(self.rig.idle(device))
         self.assertEqual([self.rig.ticket_of(offer.challenge)[1] for offer in (second, third)], ["closed", "open"])
         self.assertEqual(self.events_of(device, "renewal.offered").count("\n"), 1)
+
+    def test_no_challenge_lives_longer_than_a_day_however_often_it_is_fetched(self):
+        device = self.rig.enrolled()
+        first = self.rig.offered(device)
+        self.rig.restart(clock=23 * HOUR + HOUR // 2)
+        second = Offer(self.rig.idle(device))
+        self.assertEqual([self.rig.ticket_of(offer.challenge)[1] for offer in (first, second)], ["closed", "open"])
+        left = self.rig.ticket_of(second.challenge)[4] - (23 * HOUR + HOUR // 2)
+        self.assertTrue(0 < left <= DAY, left)
 
     def test_the_ticket_closes_with_whatever_settles_the_command(self):
         for status, state in (("NotNow", "open"), ("Acknowledged", "closed"), ("Error", "closed"), ("CommandFormatError", "closed")):
