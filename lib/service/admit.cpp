@@ -36,6 +36,19 @@ void freeze_successor(MdmContext& context, Presented const& presented, proto::Id
   });
 }
 
+void tell_refusal(MdmContext& context, Presented const& presented, proto::Ids const& ids,
+                  store::Sender const& sender, Verdict const& verdict) {
+  auto event = event_of(verdict.event, presented, ids, verdict.reason);
+  if (sender.device) event.enrollment_id = sender.device->id;
+  if (sender.identity) event.ticket_id = sender.identity->ticket_id;
+  context.db.transaction([&] {
+    bool const told = sender.identity && !store::take_refusal_event(
+                                             context.db, sender.identity->id, verdict.event + verdict.reason,
+                                             context.now, context.config.last_seen_interval);
+    if (!told) store::record_event(context.db, event, context.now);
+  });
+}
+
 Verdict refuse_expired() {
   Verdict verdict;
   verdict.ruling = Ruling::refuse;
@@ -48,13 +61,10 @@ Verdict refuse_expired() {
 
 void refuse(MdmContext& context, Presented const& presented, proto::Ids const& ids,
             store::Sender const& sender, Verdict const& verdict) {
-  if (verdict.freeze && sender.device) {
+  if (verdict.freeze && sender.device && signed_in_time(presented, context.now)) {
     freeze_successor(context, presented, ids, *sender.device);
   } else if (!verdict.event.empty()) {
-    auto event = event_of(verdict.event, presented, ids, verdict.reason);
-    if (sender.device) event.enrollment_id = sender.device->id;
-    if (sender.identity) event.ticket_id = sender.identity->ticket_id;
-    store::record_event(context.db, event, context.now);
+    tell_refusal(context, presented, ids, sender, verdict);
   }
   throw sys::Error(sys::Fault::unauthenticated, "identity: " + verdict.reason);
 }
@@ -106,7 +116,13 @@ Admission admit(MdmContext& context, Presented const& presented, proto::Ids cons
 void adopt_renewal(MdmContext& context, Admission const& admission, Presented const& presented) {
   auto const& identity = admission.identity;
   auto const& device = admission.device;
-  if (!admission.first_sight || !store::mark_seen(context.db, identity.id, context.now)) return;
+  if (!admission.first_sight) return;
+  if (!store::mark_seen(context.db, identity.id, context.now)) {
+    auto const now = store::find_identity(context.db, presented.sha256);
+    if (!now || now->status == store::CertStatus::revoked)
+      throw sys::Error(sys::Fault::unauthenticated, "identity: revoked meanwhile");
+    return;  // another request of the device was quicker
+  }
   if (identity.ticket_id) store::close_ticket(context.db, *identity.ticket_id);
   store::retire_others(context.db, device.id, identity.id, context.now);
   store::Event event{"enrollment.renewed", "device"};

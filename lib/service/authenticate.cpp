@@ -66,7 +66,9 @@ void bind(Attempt const& attempt, store::Sender::Identity const& identity, store
   bool const bound = identity.enrollment_id
                          ? store::rebind_to_enrollment(db, identity.id, *identity.enrollment_id, row.id)
                          : store::bind_to_enrollment(db, identity.id, row.id);
-  if (!bound) throw sys::Error(sys::Fault::unauthenticated, "identity: bound to another enrolment meanwhile");
+  if (!bound)
+    throw sys::Error(sys::Fault::unauthenticated,
+                     "identity: revoked or bound to another enrolment meanwhile");
   store::mark_seen(db, identity.id, attempt.context.now);
   if (identity.ticket_id) store::close_ticket(db, *identity.ticket_id);
 }

@@ -23,15 +23,17 @@ struct Renewal {
 };
 
 IssueDecision refuse(sys::Db& db, Renewal const& renewal, std::string reason, sys::Time now) {
-  store::record_event(db,
-                      {.what = "certificate.refused",
-                       .who = "device",
-                       .external_id = renewal.enrollment.external_id,
-                       .enrollment_id = renewal.enrollment.id,
-                       .certificate_sha256 = renewal.signer.sha256,
-                       .ticket_id = renewal.signer.ticket_id,
-                       .detail = "renewal: " + reason},
-                      now);
+  constexpr sys::seconds kBetweenEvents{300};
+  if (store::take_refusal_event(db, renewal.signer.id, reason, now, kBetweenEvents))
+    store::record_event(db,
+                        {.what = "certificate.refused",
+                         .who = "device",
+                         .external_id = renewal.enrollment.external_id,
+                         .enrollment_id = renewal.enrollment.id,
+                         .certificate_sha256 = renewal.signer.sha256,
+                         .ticket_id = renewal.signer.ticket_id,
+                         .detail = "renewal: " + reason},
+                        now);
   return {.refused = {std::move(reason), renewal.signer.ticket_id, renewal.enrollment.id}};
 }
 

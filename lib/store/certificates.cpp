@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "sys/digest.hpp"
 #include "sys/error.hpp"
 
 namespace store {
@@ -256,16 +257,26 @@ bool mark_seen(sys::Db& db, std::int64_t id, sys::Time now) {
              {now, id}) == 1;
 }
 
+bool take_refusal_event(sys::Db& db, std::int64_t id, std::string_view reason, sys::Time now,
+                        sys::seconds interval) {
+  return db.execute(
+             "UPDATE certificates_device SET refusal_told_at = ?, refusal_told = ? "
+             "WHERE id = ? AND (refusal_told IS NULL OR refusal_told <> ? OR refusal_told_at <= ?)",
+             {now, sys::sha256(reason), id, sys::sha256(reason), now - interval}) == 1;
+}
+
 bool bind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t enrollment_id) {
   return db.execute(
              "UPDATE certificates_device SET enrollment_id = ? "
-             "WHERE id = ? AND (enrollment_id IS NULL OR enrollment_id = ?)",
+             "WHERE id = ? AND status <> 'revoked' AND (enrollment_id IS NULL OR enrollment_id = ?)",
              {enrollment_id, id, enrollment_id}) == 1;
 }
 
 bool rebind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t from, std::int64_t to) {
-  return db.execute("UPDATE certificates_device SET enrollment_id = ? WHERE id = ? AND enrollment_id = ?",
-                    {to, id, from}) == 1;
+  return db.execute(
+             "UPDATE certificates_device SET enrollment_id = ? "
+             "WHERE id = ? AND status <> 'revoked' AND enrollment_id = ?",
+             {to, id, from}) == 1;
 }
 
 bool take_renewal_key(sys::Db& db, std::int64_t id, std::int64_t most) {

@@ -123,10 +123,15 @@ bool store_issued(sys::Db& db, std::int64_t id, sys::Cert const& cert, sys::Time
 // Sets first_seen_at at first; false when it was seen before or has been revoked in the meantime.
 bool mark_seen(sys::Db& db, std::int64_t id, sys::Time now);
 
-// False when it is bound to another enrolment.
+// Whether an event may tell that the identity was refused for this reason: the first time, and once in each
+// interval. Whoever recorded a request made with it could fill the table of events otherwise.
+bool take_refusal_event(sys::Db& db, std::int64_t id, std::string_view reason, sys::Time now,
+                        sys::seconds interval);
+
+// False when it is bound to another enrolment or was revoked.
 bool bind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t enrollment_id);
 
-// An embedded PKCS#12 identity that enrols again; false when it is not bound to `from`.
+// An embedded PKCS#12 identity that enrols again; false when it is not bound to `from` or was revoked.
 bool rebind_to_enrollment(sys::Db& db, std::int64_t id, std::int64_t from, std::int64_t to);
 
 // One more key for the renewal of an issued identity; false when `most` were tried or it is issued no more.

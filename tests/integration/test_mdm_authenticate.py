@@ -73,6 +73,29 @@ class WithApproval(mdm_rig.MdmTest):
         self.offence(device, self.rig.authenticate(device, Topic="com.apple.mgmt.Other"),
                      "a topic other than the enrolment's")
 
+    def test_an_identity_that_goes_on_after_its_refusal_does_not_fill_the_events(self):
+        device = self.rig.enrolled()
+        self.rig.sql(f"UPDATE certificates SET status = 'revoked' WHERE id = {device.certificate_id}")
+        told = f"what = 'identity.refused' AND external_id = '{device.udid}'"
+        for _ in range(10):
+            self.assertEqual(self.rig.idle(device).status, 400)
+        self.assertEqual(self.rig.count("events", told), 1)
+        self.rig.restart(clock=301)
+        self.assertEqual(self.rig.idle(device).status, 400)
+        self.assertEqual(self.rig.count("events", told), 2)
+        self.rig.restart()
+
+    def test_an_identity_that_is_revoked_while_it_enrols_does_not_enrol(self):
+        """As when another device gets the certificate of the same ticket at this moment."""
+        device = self.rig.device()
+        self.rig.sql("CREATE TRIGGER revoke_meanwhile BEFORE INSERT ON enrollments FOR EACH ROW "
+                     f"UPDATE certificates SET status = 'revoked' WHERE id = {device.certificate_id}")
+        try:
+            self.assertEqual(self.rig.authenticate(device).status, 400)
+            self.assertEqual(self.rig.count("enrollments", f"external_id = '{device.udid}'"), 0)
+        finally:
+            self.rig.sql("DROP TRIGGER revoke_meanwhile")
+
     def test_the_same_authenticate_once_more_changes_nothing(self):
         device = self.rig.enrolled()
         command = self.rig.enqueue(device)

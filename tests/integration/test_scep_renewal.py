@@ -207,11 +207,20 @@ class Refusals(RenewalTest):
             self.bench.sql(change.format(row=device.row, enrollment=device.enrollment))
             for kind in ("17", "19"):
                 with self.subTest(change, type=kind):
+                    self.bench.sql(f"UPDATE certificates SET refusal_told = NULL WHERE id = {device.row}")
                     before = len(self.events(device))
                     self.refused(device, pool_key(1), reason, message_type=kind)
                     ((what, detail),) = self.events(device)[before:]
                     self.assertEqual(what, "certificate.refused")
                     self.assertIn(reason, detail)
+
+    def test_the_same_refusal_is_told_once_however_often_it_is_asked_for(self):
+        device = enrolled(self.bench)
+        self.bench.sql(f"UPDATE certificates SET status = 'revoked' WHERE id = {device.row}")
+        before = len(self.events(device))
+        for _ in range(5):
+            self.refused(device, pool_key(1), "the signer's certificate was revoked", message_type="17")
+        self.assertEqual(len(self.events(device)) - before, 1)
 
     def test_a_revoked_or_frozen_device_does_not_get_again_what_it_got_before(self):
         device = enrolled(self.bench)
