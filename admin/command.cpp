@@ -5,6 +5,7 @@
 #include <iostream>
 #include <iterator>
 
+#include "command_queue.hpp"
 #include "nouns.hpp"
 #include "service/enqueue.hpp"
 #include "store/commands.hpp"
@@ -24,14 +25,6 @@ std::vector<std::string> const& usual_queries() {
                                                  "Model",      "ProductName",  "SerialNumber",  "UDID",
                                                  "WiFiMAC",    "IsSupervised", "DeviceCapacity"};
   return kQueries;
-}
-
-std::vector<std::string> split_list(std::string const& text) {
-  std::vector<std::string> parts;
-  for (auto const part : sys::split(text, ',')) {
-    if (auto const trimmed = sys::trim(part); !trimmed.empty()) parts.emplace_back(trimmed);
-  }
-  return parts;
 }
 
 std::string read_plist_argument(std::string const& name) {
@@ -62,6 +55,7 @@ int run_enqueue(Context& context) {
   request.plist = plist;
   request.priority = static_cast<int>(context.number("priority", 0, 255).value_or(service::kUsualPriority));
   request.push = !context.has("no-push");
+  request.held = context.has("held");
   request.who = context.who();
   auto const result = service::enqueue(context.db(), context.key("message"), request, context.now());
   List targets;
@@ -76,7 +70,9 @@ int run_enqueue(Context& context) {
   if (queued > 0) {
     context.out().line("Queued " + result.request_type + " for " + std::to_string(queued) +
                        (queued == 1 ? " enrolment" : " enrolments") + " as " + result.command_uuid +
-                       ".\nSee the answer with: pomona command show " + result.command_uuid);
+                       (request.held ? ", held.\nLet it go with: pomona command release "
+                                     : ".\nSee the answer with: pomona command show ") +
+                       result.command_uuid);
   }
   return result.failed() > 0 ? 1 : 0;
 }
@@ -86,16 +82,23 @@ int list_all(Context& context, std::int64_t limit) {
                {"request_type", "TYPE"},
                {"outstanding", "WAITING", true},
                {"settled", "ANSWERED", true},
+               {"cancelled", "CANCELLED", true},
                {"created_at", "CREATED (UTC)"},
                {"created_by", "BY"}},
               {},
               "No commands. Make one with: pomona command enqueue ID --type DeviceInformation"};
   for (auto const& row : store::list_commands(context.db(), INT64_MAX, limit)) {
     table.rows.push_back({row.command.uuid, row.command.request_type, row.outstanding, row.settled,
-                          row.command.created_at, row.command.created_by});
+                          row.cancelled, row.command.created_at, row.command.created_by});
   }
   context.out().table(table);
   return 0;
+}
+
+// nullopt: it was cancelled and never answered.
+std::optional<sys::Time> answered_at(store::ResultRow const& row) {
+  if (row.status == store::kCancelled) return std::nullopt;
+  return row.received_at;
 }
 
 int list_of(Context& context, std::string const& id, std::int64_t limit) {
@@ -105,7 +108,9 @@ int list_of(Context& context, std::string const& id, std::int64_t limit) {
                {"priority", "PRIORITY", true},
                {"not_now_count", "NOT NOW", true},
                {"enqueued_at", "ENQUEUED (UTC)"},
-               {"received_at", "ANSWERED (UTC)"}},
+               {"received_at", "ANSWERED (UTC)"},
+               {"cancelled_at", "CANCELLED (UTC)"},
+               {"cancelled_by", ""}},
               {},
               "No commands for " + id + "."};
   store::DeliveryFilter filter;
@@ -113,11 +118,11 @@ int list_of(Context& context, std::string const& id, std::int64_t limit) {
   filter.limit = limit;
   for (auto const& row : store::list_deliveries(context.db(), filter)) {
     table.rows.push_back({row.command_uuid, row.request_type, row.state, row.priority, row.not_now_count,
-                          row.enqueued_at, nullptr});
+                          row.enqueued_at, nullptr, nullptr, nullptr});
   }
   for (auto const& row : store::list_results(context.db(), id, limit)) {
     table.rows.push_back({row.command_uuid, row.request_type, row.status, nullptr, row.not_now_count,
-                          row.enqueued_at, row.received_at});
+                          row.enqueued_at, answered_at(row), row.cancelled_at, row.cancelled_by});
   }
   context.out().table(table);
   return 0;
@@ -146,20 +151,30 @@ Shown shown_delivery(store::Delivery const& row) {
                  {"status", row.state},
                  {"enrollment_state", row.enrollment_state},
                  {"enqueued_at", row.enqueued_at},
+                 {"priority", row.priority},
                  {"received_at", nullptr},
                  {"not_now_count", row.not_now_count},
+                 {"cancelled_at", nullptr},
+                 {"cancelled_by", nullptr},
                  {"report", nullptr}},
           {}};
 }
 
 Shown shown_result(store::ResultRow const& row, std::optional<std::string> report) {
-  return {row.external_id, row.status + " at " + sys::iso_time(row.received_at),
+  std::string status = row.status + " at " + sys::iso_time(row.received_at);
+  if (row.cancelled_at && answered_at(row))
+    status += ", after it was cancelled at " + sys::iso_time(*row.cancelled_at);
+  if (row.cancelled_by) status += " by " + *row.cancelled_by;
+  return {row.external_id, std::move(status),
           Object{{"id", row.external_id},
                  {"status", row.status},
                  {"enrollment_state", nullptr},
                  {"enqueued_at", row.enqueued_at},
-                 {"received_at", row.received_at},
+                 {"priority", nullptr},
+                 {"received_at", answered_at(row)},
                  {"not_now_count", row.not_now_count},
+                 {"cancelled_at", row.cancelled_at},
+                 {"cancelled_by", row.cancelled_by},
                  {"report", report && sys::is_utf8(*report) ? Value(*report) : Value()}},
           std::move(report)};
 }
@@ -231,41 +246,44 @@ int run_show(Context& context) {
 }  // namespace
 
 Noun command_noun() {
-  return {"command",
-          "commands for devices and their answers",
-          {{"enqueue",
-            "queue a command for enrolments",
-            "ID[,ID...] [FILE|-]",
-            1,
-            2,
-            {{"type", "RequestType of a command without parameters, or DeviceInformation", "TYPE", ""},
-             {"query", "what DeviceInformation asks for, separated by commas", "KEY,...", ""},
-             {"uuid", "CommandUUID of a command made with --type (default: a new one)", "UUID", ""},
-             {"priority", "0 is served first, 255 last (default 100)", "N", ""},
-             {"no-push", "wait until the device comes by itself", "", ""}},
-            run_enqueue,
-            false,
-            "FILE is the property list of the command, {CommandUUID, Command: {RequestType, ...}}; it is "
-            "delivered "
-            "byte for byte.\nEvery id is answered for itself; exit code 1 when one could not be queued."},
-           {"list",
-            "list commands, or the queue and answers of one enrolment",
-            "[ID]",
-            0,
-            1,
-            {{"limit", "at most so many (default 1000)", "N", ""}},
-            run_list,
-            false,
-            ""},
-           {"show",
-            "show a command and what each enrolment answered",
-            "UUID",
-            1,
-            1,
-            {},
-            run_show,
-            false,
-            "Opens the sealed command and reports: they can hold personal data."}}};
+  Noun noun{"command",
+            "commands for devices and their answers",
+            {{"enqueue",
+              "queue a command for enrolments",
+              "ID[,ID...] [FILE|-]",
+              1,
+              2,
+              {{"type", "RequestType of a command without parameters, or DeviceInformation", "TYPE", ""},
+               {"query", "what DeviceInformation asks for, separated by commas", "KEY,...", ""},
+               {"uuid", "CommandUUID of a command made with --type (default: a new one)", "UUID", ""},
+               {"priority", "0 is served first, 255 last (default 100)", "N", ""},
+               {"held", "not offered until `command release`", "", ""},
+               {"no-push", "wait until the device comes by itself", "", ""}},
+              run_enqueue,
+              false,
+              "FILE is the property list of the command, {CommandUUID, Command: {RequestType, ...}}; it is "
+              "delivered "
+              "byte for byte.\nEvery id is answered for itself; exit code 1 when one could not be queued."},
+             {"list",
+              "list commands, or the queue and answers of one enrolment",
+              "[ID]",
+              0,
+              1,
+              {{"limit", "at most so many (default 1000)", "N", ""}},
+              run_list,
+              false,
+              ""},
+             {"show",
+              "show a command and what each enrolment answered",
+              "UUID",
+              1,
+              1,
+              {},
+              run_show,
+              false,
+              "Opens the sealed command and reports: they can hold personal data."}}};
+  for (auto& verb : queue_verbs()) noun.verbs.push_back(std::move(verb));
+  return noun;
 }
 
 }  // namespace admin

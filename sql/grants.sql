@@ -103,7 +103,7 @@ GRANT SELECT, INSERT ON commands TO 'pomona-api'@'localhost';
 -- step: pomona-api queue
 GRANT SELECT, INSERT, UPDATE, DELETE ON queue TO 'pomona-api'@'localhost';
 -- step: pomona-api results
-GRANT SELECT ON results TO 'pomona-api'@'localhost';
+GRANT SELECT, INSERT, UPDATE ON results TO 'pomona-api'@'localhost';
 -- step: pomona-api events
 GRANT SELECT, INSERT ON events TO 'pomona-api'@'localhost';
 -- step: pomona-api event_deliveries
@@ -135,7 +135,7 @@ GRANT SELECT, INSERT ON commands TO 'pomona-admin'@'localhost';
 -- step: pomona-admin queue
 GRANT SELECT, INSERT, UPDATE, DELETE ON queue TO 'pomona-admin'@'localhost';
 -- step: pomona-admin results
-GRANT SELECT ON results TO 'pomona-admin'@'localhost';
+GRANT SELECT, INSERT, UPDATE ON results TO 'pomona-admin'@'localhost';
 -- step: pomona-admin events
 GRANT SELECT, INSERT ON events TO 'pomona-admin'@'localhost';
 -- step: pomona-admin event_deliveries

@@ -9,6 +9,7 @@
 #include "store/events.hpp"
 #include "store/push.hpp"
 #include "store/queue.hpp"
+#include "store/queue_admin.hpp"
 #include "store/results.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/error.hpp"
@@ -31,10 +32,17 @@ std::string why_not_current(sys::Db& db, std::string const& id) {
 // Why not, or nullopt: it is in the queue.
 std::optional<std::string> deliver_to(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id,
                                       EnqueueRequest const& request, sys::Time now) {
-  if (store::is_settled(db, enrollment_id, command_id))
-    return "it has answered this command already; a command that is to run again needs a new CommandUUID";
-  bool const added = store::add_to_queue(db, enrollment_id, command_id, request.priority, now);
-  if (added && request.push) store::mark_push_due(db, enrollment_id, now);
+  if (!store::add_to_queue(db, {enrollment_id, command_id, request.priority, request.held}, now))
+    return std::nullopt;
+  // Asked after the insert, which waits for whoever is settling a delivery of this command: asked before, it
+  // could settle in between, and the device would be given the command a second time.
+  if (auto const status = store::settled_status(db, enrollment_id, command_id)) {
+    store::drop_delivery(db, enrollment_id, command_id);
+    return std::string(*status == store::kCancelled ? "the command was cancelled for it"
+                                                    : "it has answered this command already") +
+           "; a command that is to run again needs a new CommandUUID";
+  }
+  if (request.push && !request.held) store::mark_push_due(db, enrollment_id, now);
   return std::nullopt;
 }
 
@@ -69,7 +77,8 @@ void record(sys::Db& db, EnqueueRequest const& request, EnqueueResult const& res
   store::Event event{"command.enqueued", request.who};
   if (result.targets.size() == 1) event.external_id = result.targets.front().id;
   event.command_uuid = result.command_uuid;
-  event.detail = result.request_type + " for " + std::to_string(queued) + " enrolments";
+  event.detail =
+      result.request_type + " for " + std::to_string(queued) + " enrolments" + (request.held ? ", held" : "");
   store::record_event(db, event, now);
 }
 

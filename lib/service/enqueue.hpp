@@ -23,7 +23,8 @@ struct EnqueueRequest {
   std::string_view plist;        // kept and delivered byte for byte
   int priority = kUsualPriority;
   bool push = true;
-  std::string who;  // cli:USER, api:KEY
+  bool held = false;  // not offered until it is released; wakes nobody
+  std::string who;    // cli:USER, api:KEY
 };
 
 struct EnqueueTarget {

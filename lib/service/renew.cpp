@@ -82,7 +82,7 @@ QueuedRenewal queue_renewal(sys::Db& db, Config const& config, RenewalWish const
     std::string const uuid = sys::random_uuid();
     auto const command = store::insert_rendered(
         db, {uuid, "InstallProfile", std::string(store::kRenewRenderer)}, wish.who, now);
-    store::add_to_queue(db, row->id, command, kUsualPriority, now);
+    store::add_to_queue(db, {row->id, command, kUsualPriority}, now);
     record(db, wish, *row, uuid, now);
     return QueuedRenewal{row->external_id, uuid, false};
   });

@@ -74,11 +74,16 @@ std::optional<std::string> command_plist(sys::Db& db, sys::SealKey const& messag
 std::vector<CommandSummary> list_commands(sys::Db& db, std::int64_t below_id, std::int64_t limit) {
   auto const rows = db.query(std::string("SELECT ") + kColumns +
                                  ", (SELECT COUNT(*) FROM queue q WHERE q.command_id = c.id), "
-                                 "(SELECT COUNT(*) FROM results r WHERE r.command_id = c.id) "
+                                 "(SELECT COUNT(*) FROM results r WHERE r.command_id = c.id AND r.status "
+                                 "<> 'cancelled'), "
+                                 "(SELECT COUNT(*) FROM results r WHERE r.command_id = c.id AND r.status = "
+                                 "'cancelled') "
                                  "FROM commands c WHERE c.id < ? ORDER BY c.id DESC LIMIT ?",
                              {below_id, limit});
   std::vector<CommandSummary> all;
-  for (auto const& row : rows) all.push_back({read(row), row.integer(7), row.integer(8)});
+  for (auto const& row : rows) {
+    all.push_back({read(row), row.integer(7), row.integer(8), row.integer(9)});
+  }
   return all;
 }
 

@@ -49,7 +49,8 @@ std::optional<std::string> command_plist(sys::Db& db, sys::SealKey const& messag
 struct CommandSummary {
   CommandRow command;
   std::int64_t outstanding = 0;  // deliveries in the queue
-  std::int64_t settled = 0;      // results
+  std::int64_t settled = 0;      // answered, also after a cancellation
+  std::int64_t cancelled = 0;    // taken back and not answered
 };
 // Newest first.
 std::vector<CommandSummary> list_commands(sys::Db& db, std::int64_t below_id, std::int64_t limit);

@@ -65,11 +65,11 @@ Settled settle_report(sys::Db& db, SettleRequest const& request, sys::Time now) 
   return {row->text(0), read_next_command(*row, 1)};
 }
 
-bool add_to_queue(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id, int priority,
-                  sys::Time now) {
+bool add_to_queue(sys::Db& db, NewDelivery const& delivery, sys::Time now) {
   return db.insert_unless_duplicate(
-      "INSERT INTO queue (enrollment_id, command_id, priority, enqueued_at) VALUES (?, ?, ?, ?)",
-      {enrollment_id, command_id, priority, now});
+      "INSERT INTO queue (enrollment_id, command_id, state, priority, enqueued_at) VALUES (?, ?, ?, ?, ?)",
+      {delivery.enrollment_id, delivery.command_id, delivery.held ? "held" : "queued", delivery.priority,
+       now});
 }
 
 std::vector<Delivery> list_deliveries(sys::Db& db, DeliveryFilter const& filter) {

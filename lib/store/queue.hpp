@@ -1,7 +1,8 @@
 // Outstanding deliveries of commands: strictly first in, first out within a priority.
 //
 // A delivery is queued, not-now (the device said so; skipped until its next session) or held (never offered
-// until an admin releases it). A settled one is a row of `results` and is no longer here.
+// until an admin releases it). A settled or cancelled one is a row of `results` and is no longer here.
+// What an admin does to them: queue_admin.hpp.
 #pragma once
 
 #include <cstdint>
@@ -56,15 +57,22 @@ struct SettleRequest {
   bool touch = false;  // write last_seen_at
 };
 struct Settled {
-  std::string outcome;  // settled, not-now, repeated, unknown
+  // settled, not-now, repeated, unknown; of a cancelled delivery: late (the answer was kept), cancelled (it
+  // said NotNow)
+  std::string outcome;
   std::optional<NextCommand> next;
 };
 // The procedure settle_report: one round trip, a transaction of its own. Not to be used inside one.
 Settled settle_report(sys::Db& db, SettleRequest const& request, sys::Time now);
 
+struct NewDelivery {
+  std::int64_t enrollment_id = 0;
+  std::int64_t command_id = 0;
+  int priority = 0;
+  bool held = false;
+};
 // False when the command is queued for the enrolment already.
-bool add_to_queue(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id, int priority,
-                  sys::Time now);
+bool add_to_queue(sys::Db& db, NewDelivery const& delivery, sys::Time now);
 
 struct Delivery {
   std::int64_t queue_id = 0;

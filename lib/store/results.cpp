@@ -12,7 +12,8 @@ std::vector<ResultRow> read_all(sys::DbRows const& rows) {
   std::vector<ResultRow> all;
   for (auto const& row : rows) {
     all.push_back({row.integer(0), row.text(1), row.text(2), row.maybe_text(3), row.text(4),
-                   row.maybe_text(5), row.maybe_time(6), row.integer(7), row.time(8)});
+                   row.maybe_text(5), row.maybe_time(6), row.integer(7), row.time(8), row.maybe_time(9),
+                   row.maybe_text(10)});
   }
   return all;
 }
@@ -33,7 +34,8 @@ std::vector<ResultRow> results_of_command(sys::Db& db, std::string_view uuid) {
   return read_all(
       db.query("SELECT r.enrollment_id, e.external_id, r.command_uuid, r.request_type, r.status, r.body, "
                "r.enqueued_at, "
-               "r.not_now_count, r.received_at FROM results r JOIN enrollments e ON e.id = r.enrollment_id "
+               "r.not_now_count, r.received_at, r.cancelled_at, r.cancelled_by FROM results r JOIN "
+               "enrollments e ON e.id = r.enrollment_id "
                "WHERE r.command_uuid = ? ORDER BY r.received_at, r.id",
                {uuid}));
 }
@@ -41,16 +43,17 @@ std::vector<ResultRow> results_of_command(sys::Db& db, std::string_view uuid) {
 std::vector<ResultRow> list_results(sys::Db& db, std::string_view external_id, std::int64_t limit) {
   return read_all(db.query(
       "SELECT r.enrollment_id, e.external_id, r.command_uuid, r.request_type, r.status, NULL, r.enqueued_at, "
-      "r.not_now_count, r.received_at FROM enrollments e JOIN results r ON r.enrollment_id = e.id "
+      "r.not_now_count, r.received_at, r.cancelled_at, r.cancelled_by FROM enrollments e JOIN results r ON "
+      "r.enrollment_id = e.id "
       "WHERE e.external_id = ? ORDER BY r.received_at DESC, r.id DESC LIMIT ?",
       {external_id, limit}));
 }
 
-bool is_settled(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id) {
-  return db
-      .query_row("SELECT 1 FROM results WHERE enrollment_id = ? AND command_id = ?",
-                 {enrollment_id, command_id})
-      .has_value();
+std::optional<std::string> settled_status(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id) {
+  auto const row = db.query_row("SELECT status FROM results WHERE enrollment_id = ? AND command_id = ?",
+                                {enrollment_id, command_id});
+  if (!row) return std::nullopt;
+  return row->text(0);
 }
 
 }  // namespace store

@@ -1,5 +1,5 @@
-// Results: the first final report of each delivery, sealed in domain message under a purpose that names
-// enrolment and command.
+// Results: the first final report of each delivery, or that it was cancelled. Reports are sealed in domain
+// message under a purpose that names enrolment and command.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,13 @@ struct ResultRow {
   std::optional<std::string> body = {};  // sealed
   std::optional<sys::Time> enqueued_at = {};
   std::int64_t not_now_count = 0;
-  sys::Time received_at = {};
+  sys::Time received_at = {};  // the report; of a cancelled delivery: as cancelled_at
+  // Taken back by an admin. With another status than kCancelled the device answered afterwards.
+  std::optional<sys::Time> cancelled_at = {};
+  std::optional<std::string> cancelled_by = {};
 };
+
+inline constexpr std::string_view kCancelled = "cancelled";  // a status: taken back and not answered
 
 std::string seal_report(sys::SealKey const& message_key, std::int64_t enrollment_id, std::string_view uuid,
                         std::string_view report);
@@ -36,7 +41,7 @@ std::vector<ResultRow> results_of_command(sys::Db& db, std::string_view uuid);
 // Without bodies, newest first.
 std::vector<ResultRow> list_results(sys::Db& db, std::string_view external_id, std::int64_t limit);
 
-// Whether the command was queued for the enrolment and is settled.
-bool is_settled(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id);
+// The status of a command that was queued for the enrolment and is settled; nullopt when it is not.
+std::optional<std::string> settled_status(sys::Db& db, std::int64_t enrollment_id, std::int64_t command_id);
 
 }  // namespace store

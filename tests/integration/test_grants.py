@@ -17,9 +17,9 @@ ALLOWED = {
                    "events I, event_deliveries I, secrets_ca S, schema_migrations S",
     "pomona-enroll": "tickets SIU, profiles SIU, certificates_public S, enrollments S, devices S, events I, event_deliveries I, "
                      "secrets_signing S, schema_migrations S",
-    "pomona-api": "devices S, enrollments SU, commands SI, queue SIUD, results S, events SI, event_deliveries I, tickets SIU, "
+    "pomona-api": "devices S, enrollments SU, commands SI, queue SIUD, results SIU, events SI, event_deliveries I, tickets SIU, "
                   "profiles S, push_state SIU, certificates_public S, certificates_device S, api_keys S, schema_migrations S",
-    "pomona-admin": "devices SIU, enrollments SIU, commands SI, queue SIUD, results S, events SI, event_deliveries I, "
+    "pomona-admin": "devices SIU, enrollments SIU, commands SI, queue SIUD, results SIU, events SI, event_deliveries I, "
                     "tickets SIU, profiles S, push_state SIU, certificates_public S, certificates_device S, api_keys S, "
                     "certificates_push SIU, secrets_push SI, secrets_dep SI, secrets_escrow SI, escrow SI, schema_migrations S",
     "pomona-push": "enrollments SU, queue S, push_state SIU, leases SIUD, events I, event_deliveries I, certificates_push S, "

@@ -1,0 +1,99 @@
+-- Migration 5: deliveries that an admin takes back.
+-- oldest-code: 1
+--
+-- A cancelled delivery leaves the queue and becomes a row of `results` with the status 'cancelled', in one transaction. The device may have fetched the
+-- command before: its final report then takes the place of that status, and cancelled_at says that it came afterwards. No answer is lost by a cancellation.
+
+-- step: results.status cancelled
+ALTER TABLE results MODIFY COLUMN status ENUM('Acknowledged','Error','CommandFormatError','NotNow','unreadable','oversized','cancelled') NOT NULL
+  COMMENT 'NotNow only where the CommandUUID is unknown; cancelled: taken back and not answered';
+
+-- step: results.cancelled_at
+ALTER TABLE results ADD COLUMN IF NOT EXISTS cancelled_at DATETIME(6) NULL
+  COMMENT 'an admin took the delivery back; with another status than cancelled: the device answered all the same';
+
+-- step: results.cancelled_by
+ALTER TABLE results ADD COLUMN IF NOT EXISTS cancelled_by VARCHAR(255) NULL;
+
+-- step: results key command_status
+ALTER TABLE results ADD KEY IF NOT EXISTS command_status (command_id, status), DROP KEY IF EXISTS command_id;
+
+-- settle_report of migration 3, and: the report of a cancelled delivery is kept.
+
+-- step: settle_report
+CREATE OR REPLACE PROCEDURE settle_report(
+  IN p_enrollment BIGINT UNSIGNED, IN p_uuid VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin,
+  IN p_status VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin, IN p_body LONGBLOB,
+  IN p_what VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin, IN p_external_id VARBINARY(511), IN p_detail VARCHAR(2048),
+  IN p_touch BOOLEAN, IN p_now DATETIME(6))
+  MODIFIES SQL DATA SQL SECURITY INVOKER
+  COMMENT 'Settles one report and returns the next command: outcome, queue id, command id, uuid, request type, kind, body, renderer, parameters'
+BEGIN
+  DECLARE v_queue, v_command BIGINT UNSIGNED DEFAULT NULL;
+  DECLARE v_renderer VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL;
+  DECLARE v_outcome VARCHAR(16) DEFAULT 'unknown';
+  -- A CommandUUID that was never ours finds no row.
+  DECLARE CONTINUE HANDLER FOR NOT FOUND BEGIN END;
+  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
+  START TRANSACTION;
+  -- In two steps: only this device's delivery is locked, never the command that a whole fleet shares.
+  SELECT id, renderer INTO v_command, v_renderer FROM commands WHERE uuid = p_uuid;
+  IF v_command IS NOT NULL THEN
+    SET v_queue = (SELECT id FROM queue WHERE enrollment_id = p_enrollment AND command_id = v_command FOR UPDATE);
+  END IF;
+  IF v_queue IS NULL THEN
+    -- Settled before (sent again by the device or by nginx), or never ours: recorded once, answered the same way. A cancelled one is looked for below.
+    BEGIN
+      DECLARE CONTINUE HANDLER FOR 1062 SET v_outcome = 'repeated';
+      INSERT INTO results (enrollment_id, command_uuid, status, body, received_at)
+        VALUES (p_enrollment, p_uuid, p_status, p_body, p_now);
+    END;
+    IF v_outcome = 'unknown' THEN
+      INSERT INTO events (at, what, who, external_id, enrollment_id, command_uuid, detail)
+        VALUES (p_now, 'command.unknown', 'device', p_external_id, p_enrollment, p_uuid, p_detail);
+    ELSEIF p_status = 'NotNow' THEN
+      -- Cancelled, and not carried out: it is not offered again, so this is the device's last word.
+      UPDATE results SET not_now_count = not_now_count + 1
+        WHERE enrollment_id = p_enrollment AND command_uuid = p_uuid AND status = 'cancelled';
+      IF ROW_COUNT() > 0 THEN SET v_outcome = 'cancelled'; END IF;
+    ELSE
+      -- Cancelled while the device had it.
+      UPDATE results SET status = p_status, body = p_body, received_at = p_now
+        WHERE enrollment_id = p_enrollment AND command_uuid = p_uuid AND status = 'cancelled';
+      IF ROW_COUNT() > 0 THEN
+        SET v_outcome = 'late';
+        INSERT INTO events (at, what, who, external_id, enrollment_id, command_uuid, detail)
+          VALUES (p_now, p_what, 'device', p_external_id, p_enrollment, p_uuid,
+                  CONCAT('answered after it was cancelled', IF(p_detail = '', '', ': '), p_detail));
+      END IF;
+    END IF;
+  ELSEIF p_status = 'NotNow' THEN
+    UPDATE queue SET state = IF(state = 'held', 'held', 'not-now'), not_now_count = not_now_count + 1, not_now_at = p_now
+      WHERE id = v_queue;
+    SET v_outcome = 'not-now';
+  ELSE
+    INSERT INTO results (enrollment_id, command_uuid, command_id, request_type, status, body, enqueued_at, not_now_count, received_at)
+      SELECT q.enrollment_id, c.uuid, c.id, c.request_type, p_status, p_body, q.enqueued_at, q.not_now_count, p_now
+      FROM queue q JOIN commands c ON c.id = q.command_id WHERE q.id = v_queue
+      ON DUPLICATE KEY UPDATE command_id = VALUES(command_id), request_type = VALUES(request_type), status = VALUES(status),
+        body = VALUES(body), enqueued_at = VALUES(enqueued_at), not_now_count = VALUES(not_now_count),
+        received_at = VALUES(received_at);
+    DELETE FROM queue WHERE id = v_queue;
+    INSERT INTO events (at, what, who, external_id, enrollment_id, command_uuid, detail)
+      VALUES (p_now, p_what, 'device', p_external_id, p_enrollment, p_uuid, p_detail);
+    SET v_outcome = 'settled';
+  END IF;
+  IF p_touch THEN
+    UPDATE enrollments SET last_seen_at = p_now WHERE id = p_enrollment;
+  END IF;
+  -- After the enrolment, as where a generation ends: locks are taken in one order.
+  IF v_outcome = 'settled' AND v_renderer = 'renew' THEN
+    UPDATE tickets SET state = 'closed' WHERE enrollment_id = p_enrollment AND purpose = 'renew' AND state = 'open';
+  END IF;
+  COMMIT;
+  SELECT v_outcome, q.id, c.id, c.uuid, c.request_type, c.kind, c.body, c.renderer, c.parameters
+    FROM (SELECT 1) one
+    LEFT JOIN queue q ON q.id = (SELECT n.id FROM queue n FORCE INDEX (next_command) WHERE n.enrollment_id = p_enrollment AND n.state = 'queued'
+                                 ORDER BY n.priority, n.enqueued_at, n.id LIMIT 1)
+    LEFT JOIN commands c ON c.id = q.command_id;
+END
