@@ -1,6 +1,8 @@
 """Queues in an admin's hands: priorities, hold and release, cancel and clear, under a device that goes on polling."""
 # time limit: 300
+import os
 import plistlib
+import signal
 import subprocess
 import sys
 import unittest
@@ -214,17 +216,22 @@ class Cancel(QueueTest):
         self.assertEqual(self.rig.json("command", "cancel", command, "--yes")["changed"], 10)
         self.assertEqual(self.rig.count("queue q JOIN commands c ON c.id = q.command_id", f"c.uuid = '{command}'"), 0)
 
-    def test_more_deliveries_than_one_transaction_takes_are_cancelled_all(self):
+    def for_many(self, number, prefix="MANY"):
+        """A command for one real device, and for so many that are rows alone."""
         device = self.rig.enrolled()
         command = self.rig.enqueue(device)
-        number = 2300
         self.rig.sql(f"""
             SET @device = (SELECT device_id FROM enrollments WHERE current_id = '{device.udid}');
             INSERT INTO enrollments (uuid, device_id, generation, channel, external_id, current_id, state, auth, topic, created_at)
-              SELECT UUID(), @device, seq + 1000, 'device', CONCAT('MANY-', seq), CONCAT('MANY-', seq), 'current', 'tls', 'x', NOW()
+              SELECT UUID(), @device, seq + 1000, 'device', CONCAT('{prefix}-', seq), CONCAT('{prefix}-', seq), 'current', 'tls', 'x', NOW()
               FROM seq_1_to_{number};
             INSERT INTO queue (enrollment_id, command_id, enqueued_at)
-              SELECT e.id, c.id, NOW(6) FROM enrollments e JOIN commands c ON c.uuid = '{command}' WHERE e.external_id LIKE 'MANY-%'""")
+              SELECT e.id, c.id, NOW(6) FROM enrollments e JOIN commands c ON c.uuid = '{command}' WHERE e.external_id LIKE '{prefix}-%'""")
+        return command
+
+    def test_more_deliveries_than_one_transaction_takes_are_cancelled_all(self):
+        number = 2300
+        command = self.for_many(number)
         self.assertEqual(self.rig.json("command", "hold", command)["changed"], number + 1)
         self.assertEqual(self.rig.json("command", "release", command, "--yes")["changed"], number + 1)
         self.assertEqual(self.rig.json("command", "cancel", command, "--yes")["changed"], number + 1)
@@ -232,6 +239,19 @@ class Cancel(QueueTest):
         self.assertEqual(self.rig.count("events", f"command_uuid = '{command}' AND what = 'command.cancelled'"), number + 1)
         self.assertEqual(self.rig.count("push_state", "due_at IS NOT NULL AND enrollment_id IN (SELECT id FROM enrollments "
                                                       "WHERE external_id LIKE 'MANY-%')"), number)
+
+    def test_what_was_killed_half_way_is_finished_by_the_same_order(self):
+        number = 1500
+        command = self.for_many(number, "HALF")
+        argv = [mdm_rig.BUILD / "bin/pomona", "command", "cancel", command, "--yes", "--config", self.rig.conf]
+        for point, done in (("queue-changed", 0), ("queue-change-committed", 1000)):
+            run = subprocess.run(argv, capture_output=True, env=os.environ | {"POMONA_CRASH_AT": point})
+            self.assertEqual(run.returncode, -signal.SIGKILL)
+            for table, where in (("results", f"command_uuid = '{command}'"),
+                                 ("events", f"command_uuid = '{command}' AND what = 'command.cancelled'")):
+                self.assertEqual(self.rig.count(table, where), done, point)
+        self.assertEqual(self.rig.json("command", "cancel", command, "--yes")["changed"], number + 1 - 1000)
+        self.assertEqual(self.rig.count("results", f"command_uuid = '{command}' AND status = 'cancelled'"), number + 1)
 
     def test_the_database_user_of_the_api_may_do_all_this(self):
         device = self.rig.enrolled()
