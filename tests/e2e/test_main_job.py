@@ -2,6 +2,7 @@
 import json
 import os
 import plistlib
+import re
 import signal
 import sys
 import time
@@ -100,6 +101,30 @@ class MainJobTests(unittest.TestCase):
         self.assertEqual(self.result(second, device)["status"], "Acknowledged")
         s.device("poll", "queue")
         self.assertEqual(self.result(first, device)["status"], "Acknowledged")
+
+    def test_priorities_come_first_then_the_order_of_queueing_and_what_is_held_not_at_all(self):
+        s = self.stack
+        device = self.enrolled("ordered")
+
+        def queue(kind, *options):
+            return s.json("pomona", "command", "enqueue", device, "--type", kind, "--no-push", *options)["command_uuid"]
+
+        def handled(*options):
+            return re.findall(r"command \w+ \(([^)]+)\)", s.device("poll", "ordered", *options).stdout)
+        low = queue("SecurityInfo", "--priority", 200)
+        busy, second = queue("ProfileList"), queue("DeviceInformation")
+        held = queue("DeviceInformation", "--held")
+        gone = queue("DeviceInformation")
+        first = queue("CertificateList", "--priority", 1)
+        s.run("pomona", "command", "cancel", gone)
+        self.assertEqual(handled("--not-now", "ProfileList"), [first, busy, second, low])
+        third = queue("DeviceInformation")
+        pushed = f"SELECT last_pushed_at FROM push_state p JOIN enrollments e ON e.id = p.enrollment_id WHERE e.current_id = '{device}'"
+        self.assertEqual(s.sql(pushed).strip(), "NULL")
+        s.run("pomona", "command", "release", held)
+        poll(lambda: s.sql(pushed).strip() != "NULL")   # it wakes the device
+        self.assertEqual(handled(), [busy, held, third])
+        self.assertEqual(self.result(gone, device)["status"], "cancelled")
 
     def test_check_out_ends_service_and_nothing_is_handed_out_afterwards(self):
         s = self.stack
