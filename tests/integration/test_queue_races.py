@@ -3,6 +3,7 @@
 import os
 import plistlib
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -183,6 +184,29 @@ class Races(mdm_rig.MdmTest):
             for poller in pollers:
                 offers = [offered for _, _, offered in poller.offers]
                 self.assertEqual((offers.count(command), poller.troubles), (1, []))
+
+    def test_a_command_that_is_queued_again_waits_for_the_answer_that_is_being_stored(self):
+        command, _ = self.enqueue()
+        device = self.devices[0]
+        mine = f"enrollment_id = {self.rig.enrollment_id(device)} AND command_id = (SELECT id FROM commands WHERE uuid = '{command}')"
+        settling = subprocess.Popen(["mariadb", "--no-defaults", "-S", self.rig.db.socket, "-u", "root", "pomona"], stdin=subprocess.PIPE)
+        self.addCleanup(settling.wait, 30)
+        settling.stdin.write(f"""START TRANSACTION;   -- as settle_report does it
+            INSERT INTO results (enrollment_id, command_uuid, command_id, status, received_at)
+              SELECT enrollment_id, '{command}', command_id, 'Acknowledged', NOW(6) FROM queue WHERE {mine};
+            DELETE FROM queue WHERE {mine};
+            """.encode())
+        settling.stdin.flush()
+        open_ones = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 1"
+        poll(lambda: self.rig.sql(open_ones) == "1")
+        again = []
+        thread = threading.Thread(target=lambda: again.append(self.enqueue(command)[1]))
+        thread.start()
+        poll(lambda: self.rig.sql("SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'") == "1")
+        settling.communicate(b"COMMIT;\n")
+        thread.join()
+        self.assertIn(f"{device.udid}: it has answered this command already".encode(), again[0].stderr)
+        self.assertEqual(self.rig.count("queue", mine), 0)
 
 
 if __name__ == "__main__":
