@@ -121,6 +121,8 @@ class TestInvariants(unittest.TestCase):
         self.finds(rule, "INSERT INTO queue (enrollment_id, command_id, enqueued_at) SELECT enrollment_id, command_id, enqueued_at "
                          f"FROM results WHERE command_uuid = '{w.second}'")
         self.finds("queued command is not lost", f"DELETE FROM results WHERE command_uuid = '{w.second}'")
+        self.finds("queued command is not lost", "INSERT INTO queue (enrollment_id, command_id, enqueued_at) SELECT enrollment_id, "
+                   f"command_id, enqueued_at FROM results WHERE command_uuid = '{w.second}'")
         self.finds("queued command is not lost",
                    orders=w.orders + [{"uuid": "NEVER", "ids": [w.a.device.udid], "priority": 100, "done": "2026"}])
 

@@ -40,7 +40,7 @@ def crash_points():
     names = set()
     for folder in SOURCES:
         for path in (ROOT / folder).rglob("*.cpp"):
-            names.update(re.findall(r'crash_point\("([^"]+)"\)', path.read_text()))
+            names.update(re.findall(r'crash_point\(\s*"([^"]+)"\)', path.read_text()))
     return sorted(names)
 
 
