@@ -170,6 +170,12 @@ class Chaos:
         except DatabaseError:
             return []
 
+    def results(self):
+        try:
+            return int(self.stack.sql("SELECT COUNT(*) FROM results"))
+        except DatabaseError:
+            return 0
+
     # --- what goes wrong ------------------------------------------------------------------------------------------------
 
     def hit(self, name, number=signal.SIGKILL):
