@@ -38,8 +38,8 @@ std::optional<sys::seconds> Context::duration(std::string const& key) {
   return value;
 }
 
-sys::Db& Context::unchecked_db() {
-  if (!db_) db_ = std::make_unique<sys::Db>(service::open_database(config_));
+sys::Db& Context::unchecked_db(service::Patience patience) {
+  if (!db_) db_ = std::make_unique<sys::Db>(service::open_database(config_, patience));
   return *db_;
 }
 

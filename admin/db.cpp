@@ -18,8 +18,8 @@ std::string step_label(store::MigrationStep const& step) {
 // Steps are told on a terminal only: cron and package scripts hear nothing when all is well.
 int run_migrate(Context& context) {
   bool const tell = ::isatty(STDOUT_FILENO) != 0;
-  int const done = store::migrate(context.unchecked_db(), store::lease_owner(), context.now(),
-                                  [&](std::string const& step) {
+  int const done = store::migrate(context.unchecked_db(service::Patience::migration), store::lease_owner(),
+                                  context.now(), [&](std::string const& step) {
                                     if (!tell) return;
                                     context.out().line("  " + step);
                                     std::fflush(stdout);

@@ -42,7 +42,7 @@ class Context {
 
   // The database: connected on first use, the schema checked. unchecked_db() is for `db` itself.
   sys::Db& db();
-  sys::Db& unchecked_db();
+  sys::Db& unchecked_db(service::Patience patience = service::Patience::job);
 
   // The key of a domain, read from key-dir on first use.
   sys::SealKey const& key(std::string const& domain);

@@ -20,6 +20,7 @@ using service::Config;
 int serve(Config const& config) {
   return sys::serve(handlers::serve_options(config, handlers::kEnrollBodyLimit), [&config]() -> sys::Handler {
     auto const handler = std::make_shared<handlers::EnrollHandler>(config);
+    handler->prepare();
     return [handler](sys::Request const& request) {
       sys::LogLine line("request");
       auto response = handler->answer(request, line);

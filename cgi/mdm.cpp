@@ -21,6 +21,7 @@ int run(service::Config const& config) {
                               sys::SealKey::from_file(config.key_dir, "message")};
   return sys::serve(handlers::serve_options(config, handlers::kMdmBodyLimit), [&]() -> sys::Handler {
     auto const handler = std::make_shared<handlers::MdmHandler>(config, keys);
+    handler->prepare();
     return [handler](sys::Request const& request) {
       sys::LogLine line("mdm");
       auto response = handler->answer(request, line);

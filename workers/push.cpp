@@ -45,7 +45,7 @@ void log_item(service::PushedItem const& item, bool verbose) {
 class Run {
  public:
   Run(service::Config const& config, bool verbose)
-      : db_(service::open_database(config)),
+      : db_(service::open_database(config, service::Patience::round)),
         pusher_(config, sys::SealKey::from_file(config.key_dir, "push"), "pomona-push",
                 [verbose](service::PushedItem const& item) { log_item(item, verbose); }) {
     store::check_schema(db_);

@@ -54,14 +54,27 @@ sys::Response answer_and_describe(sys::Request const& request, sys::LogLine& lin
   return response;
 }
 
-// The database of one thread. `ready` throws Error{unavailable} until the schema fits.
+// The database of one thread. `ready` begins a request: it throws Error{unavailable} until the schema fits,
+// and from it on the request's time runs.
 class Database {
  public:
-  explicit Database(service::Config const& config) : db_(service::open_database(config)) {}
+  explicit Database(service::Config const& config)
+      : db_(service::open_database(config, service::Patience::request)) {}
   sys::Db& ready() {
+    db_.limit_time(service::kRequestStart);
     if (!schema_checked_) store::check_schema(db_);
     schema_checked_ = true;
     return db_;
+  }
+  // Before the first request. A database that is away may come; one that refuses this program, or is set up
+  // so that it cannot work, throws: better to not start than to fail every request.
+  void prepare(char const* line) {
+    try {
+      ready();
+    } catch (sys::Error const& error) {
+      if (error.fault() != sys::Fault::unavailable) throw;
+      sys::LogLine(line).add("outcome", "not-ready").add("error", error.what()).write();
+    }
   }
   [[nodiscard]] std::uint64_t round_trips() const noexcept { return db_.round_trips(); }
 

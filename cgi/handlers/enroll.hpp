@@ -14,6 +14,7 @@ inline constexpr std::size_t kEnrollBodyLimit = 1U << 20U;
 class EnrollHandler {
  public:
   explicit EnrollHandler(service::Config const& config);
+  void prepare() { db_.prepare("request"); }
   // `line` gets what the log shall say of the request; nothing in it is secret.
   sys::Response answer(sys::Request const& request, sys::LogLine& line);
 

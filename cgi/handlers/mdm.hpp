@@ -17,6 +17,7 @@ inline constexpr std::size_t kMdmBodyLimit = 64U << 20U;  // nginx's client_max_
 class MdmHandler {
  public:
   MdmHandler(service::Config const& config, service::MdmKeys const& keys);
+  void prepare() { db_.prepare("mdm"); }
   // `line` gets what the log shall say of the request; nothing in it is secret.
   sys::Response answer(sys::Request const& request, sys::LogLine& line);
 

@@ -168,10 +168,17 @@ Config make_config(ParsedOptions const& parsed, std::string const& program) {
   return config;
 }
 
-sys::Db open_database(Config const& config) {
+sys::Db open_database(Config const& config, Patience patience) {
   sys::DbOptions options{config.database_socket, config.database_user, {}, config.database};
   if (!config.database_password_file.empty())
     options.password = sys::read_secret_file(config.database_password_file);
+  if (patience == Patience::request) {
+    options.reply_seconds = 5;
+    options.lock_seconds = 2;
+  }
+  if (patience == Patience::round) options.reply_seconds = 10;
+  constexpr unsigned kDay = 86400;
+  if (patience == Patience::migration) options.reply_seconds = kDay;
   return sys::Db(std::move(options));
 }
 

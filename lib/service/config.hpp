@@ -67,6 +67,11 @@ std::vector<sys::OptionSpec> config_options();
 // not of its form, Error{not_found} when a required key is missing (exit code 3).
 Config make_config(sys::ParsedOptions const& parsed, std::string const& program);
 
-sys::Db open_database(Config const& config);
+// How long one statement may take. A request must be answered within ten seconds (the statements that begin
+// in the first kRequestStart, the last of them with its own time); a worker's round stays inside its leases;
+// a job may wait for a slow list; a step of a migration may rebuild a large table.
+enum class Patience { request, round, job, migration };
+inline constexpr std::chrono::milliseconds kRequestStart{4000};
+sys::Db open_database(Config const& config, Patience patience = Patience::job);
 
 }  // namespace service

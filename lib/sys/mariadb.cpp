@@ -23,10 +23,9 @@ using detail::Binding;
 using detail::fault_of;
 using detail::gist;
 using detail::lost;
+using detail::Probe;
 using detail::retryable;
 
-constexpr unsigned kConnectSeconds = 5;
-constexpr unsigned kReadSeconds = 8;
 constexpr int kAttempts = 5;
 constexpr std::uint64_t kRequiredPacket = 64U << 20U;
 // Header of the execute packet, NULL bitmap, types and lengths of all parameters.
@@ -40,6 +39,7 @@ struct CloseStatement {
 };
 using Connection = std::unique_ptr<MYSQL, CloseConnection>;
 using Statement = std::unique_ptr<MYSQL_STMT, CloseStatement>;
+using Clock = std::chrono::steady_clock;
 
 void back_off(int attempt) {
   thread_local std::minstd_rand engine{std::random_device{}()};
@@ -59,12 +59,32 @@ struct Db::State {
   std::uint64_t packet = 0;
   bool in_transaction = false;
   bool broken = false;
+  bool repeating = false;
+  Clock::time_point began;  // the statement under way
+  Clock::time_point latest_start = Clock::time_point::max();
   unsigned last_code = 0;
+
+  [[nodiscard]] bool waited(unsigned most) const {
+    constexpr std::chrono::milliseconds kEarly{50};  // that a time-out may come
+    return Clock::now() - began + kEarly >= std::chrono::seconds(most);
+  }
 
   [[noreturn]] void fail(std::string const& doing, unsigned code, char const* text) {
     last_code = code;
     broken = broken || lost(code);
+    if (lost(code) && waited(options.reply_seconds)) Probe::silent();
     throw Error(fault_of(code), "database: " + doing + ": " + text + " (" + std::to_string(code) + ')');
+  }
+
+  [[nodiscard]] bool late() const { return Clock::now() > latest_start; }
+
+  // Before anything is sent.
+  void begin(std::string_view sql) {
+    began = Clock::now();
+    if (!late()) return;
+    last_code = 0;
+    throw Error(Fault::unavailable,
+                "database: " + gist(sql) + ": not begun, the time of this request is used up");
   }
 
   void close() {
@@ -75,41 +95,38 @@ struct Db::State {
 
   void connect() {
     close();
+    Probe const probe;
+    if (!probe.allowed())
+      throw Error(Fault::unavailable, "database: it does not answer; another thread asks whether it is back");
     Connection fresh(mysql_init(nullptr));
     if (!fresh) throw Error(Fault::internal, "database: out of memory");
-    unsigned connect_seconds = kConnectSeconds;
-    unsigned read_seconds = kReadSeconds;
-    unsigned const off = 0;
-    mysql_options(fresh.get(), MYSQL_OPT_CONNECT_TIMEOUT, &connect_seconds);
-    mysql_options(fresh.get(), MYSQL_OPT_READ_TIMEOUT, &read_seconds);
-    mysql_options(fresh.get(), MYSQL_OPT_WRITE_TIMEOUT, &read_seconds);
-    mysql_options(fresh.get(), MYSQL_OPT_LOCAL_INFILE, &off);
-    mysql_options(fresh.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_options(fresh.get(), MYSQL_INIT_COMMAND,
-                  "SET SESSION time_zone='+00:00', "
-                  "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
-                  "tx_isolation='READ-COMMITTED', innodb_lock_wait_timeout=5");
+    detail::prepare_session(fresh.get(), options);
+    began = Clock::now();
     ActAs const acting(options);
     char const* password = options.password.empty() ? nullptr : options.password.str().c_str();
     if (mysql_real_connect(fresh.get(), nullptr, options.user.c_str(), password, options.database.c_str(), 0,
                            options.socket.c_str(), CLIENT_FOUND_ROWS) == nullptr) {
       unsigned const code = mysql_errno(fresh.get());
       last_code = code;
+      if (waited(options.connect_seconds)) Probe::silent();
       std::string const who = "database: connect as " + options.user + " through " + options.socket + ": ";
-      // A refused login is a matter of configuration, an absent server one of time.
-      bool const refused =
-          code == ER_ACCESS_DENIED_ERROR || code == ER_DBACCESS_DENIED_ERROR || code == ER_BAD_DB_ERROR;
-      throw Error(refused ? Fault::internal : Fault::unavailable, who + mysql_error(fresh.get()));
+      throw Error(detail::login_refused(code) ? Fault::internal : Fault::unavailable,
+                  who + mysql_error(fresh.get()));
     }
     connection = std::move(fresh);
-    read_packet_size();
+    try {
+      read_packet_size();
+    } catch (...) {
+      close();
+      throw;
+    }
+    Probe::answered();
   }
 
   void read_packet_size() {
     auto rows = run("SELECT @@max_allowed_packet", {}, true);
     packet = static_cast<std::uint64_t>(rows.rows.at(0).integer(0));
     if (packet < kRequiredPacket) {
-      close();
       throw Error(Fault::internal,
                   "database: max_allowed_packet is " + std::to_string(packet) +
                       "; set it to 64M in MariaDB's configuration: device reports can be that large");
@@ -137,6 +154,7 @@ struct Db::State {
   }
 
   Result run(std::string_view sql, DbParams const& params, bool uncounted = false) {
+    begin(sql);
     MYSQL_STMT* statement = prepared(sql);
     if (mysql_stmt_param_count(statement) != params.size()) {
       throw Error(Fault::internal, "database: " + gist(sql) + ": wrong number of parameters");
@@ -215,20 +233,22 @@ struct Db::State {
   }
 
   void plain(char const* sql) {
+    begin(sql);
     ++round_trips;
     if (mysql_query(connection.get(), sql) != 0)
       fail(sql, mysql_errno(connection.get()), mysql_error(connection.get()));
   }
 
-  // Between requests a connection that died in the meantime (restart, wait_timeout) is replaced.
+  // Between requests a connection that died in the meantime (restart, wait_timeout) is replaced. Not where
+  // the server may have done the statement.
   template <typename Step>
   auto with_reconnect(Step&& step) {
     if (in_transaction) return step();
-    if (!connection || broken) connect();
+    if (!connection || broken || Probe::is_silent()) connect();
     try {
       return step();
     } catch (Error const&) {
-      if (!broken || last_code == CR_SERVER_LOST) throw;  // a time-out on a stopped server must not double
+      if (!broken || !detail::never_done(last_code) || late()) throw;
       connect();
       return step();
     }
@@ -237,7 +257,38 @@ struct Db::State {
   void rollback() noexcept {
     in_transaction = false;
     if (!connection || broken) return;
-    if (mysql_query(connection.get(), "ROLLBACK") != 0) broken = true;
+    // No time to ask: the server rolls back what a closed connection leaves.
+    if (late() || mysql_query(connection.get(), "ROLLBACK") != 0) close();
+  }
+
+  // One statement that is no part of a larger unit is a unit itself.
+  template <typename Step>
+  auto alone(Step&& step) {
+    if (in_transaction || repeating) return with_reconnect(step);
+    std::optional<std::invoke_result_t<Step&>> result;
+    repeat([&] { result.emplace(with_reconnect(step)); });
+    return std::move(*result);
+  }
+
+  template <typename Work>
+  void repeat(Work&& work) {
+    for (int attempt = 1;; ++attempt) {
+      last_code = 0;
+      repeating = true;
+      try {
+        work();
+        repeating = false;
+        return;
+      } catch (Error const& error) {
+        repeating = false;
+        bool const again = error.fault() == Fault::unavailable && retryable(last_code) && attempt < kAttempts;
+        if (!again || late()) throw;
+      } catch (...) {
+        repeating = false;
+        throw;
+      }
+      back_off(attempt);
+    }
   }
 };
 
@@ -247,7 +298,7 @@ Db& Db::operator=(Db&&) noexcept = default;
 Db::~Db() = default;
 
 DbRows Db::query(std::string_view sql, DbParams const& params) {
-  return state_->with_reconnect([&] { return state_->run(sql, params); }).rows;
+  return state_->alone([&] { return state_->run(sql, params); }).rows;
 }
 
 std::optional<DbRow> Db::query_row(std::string_view sql, DbParams const& params) {
@@ -257,13 +308,11 @@ std::optional<DbRow> Db::query_row(std::string_view sql, DbParams const& params)
 }
 
 std::uint64_t Db::execute(std::string_view sql, DbParams const& params) {
-  if (!state_->in_transaction && (!state_->connection || state_->broken)) state_->connect();
-  return state_->run(sql, params).affected;
+  return state_->alone([&] { return state_->run(sql, params); }).affected;
 }
 
 std::uint64_t Db::insert(std::string_view sql, DbParams const& params) {
-  if (!state_->in_transaction && (!state_->connection || state_->broken)) state_->connect();
-  return state_->run(sql, params).insert_id;
+  return state_->alone([&] { return state_->run(sql, params); }).insert_id;
 }
 
 bool Db::insert_unless_duplicate(std::string_view sql, DbParams const& params) {
@@ -278,6 +327,7 @@ bool Db::insert_unless_duplicate(std::string_view sql, DbParams const& params) {
 
 void Db::run_unprepared(std::string_view sql) {
   if (!state_->connection || state_->broken) state_->connect();
+  state_->begin(sql);
   ++state_->round_trips;
   MYSQL* connection = state_->connection.get();
   if (mysql_real_query(connection, sql.data(), static_cast<unsigned long>(sql.size())) != 0) {
@@ -287,6 +337,7 @@ void Db::run_unprepared(std::string_view sql) {
                                                                  mysql_free_result);
 }
 
+void Db::limit_time(std::chrono::milliseconds most) { state_->latest_start = Clock::now() + most; }
 bool Db::in_transaction() const noexcept { return state_->in_transaction; }
 std::uint64_t Db::round_trips() const noexcept { return state_->round_trips; }
 
@@ -307,18 +358,8 @@ void Db::transact(std::function<void()> const& work) {
 }
 
 void Db::repeat(std::function<void()> const& work) {
-  for (int attempt = 1;; ++attempt) {
-    state_->last_code = 0;
-    try {
-      work();
-      return;
-    } catch (Error const& error) {
-      bool const again =
-          error.fault() == Fault::unavailable && retryable(state_->last_code) && attempt < kAttempts;
-      if (!again) throw;
-      back_off(attempt);
-    }
-  }
+  if (state_->in_transaction || state_->repeating) return work();
+  state_->repeat(work);
 }
 
 }  // namespace sys

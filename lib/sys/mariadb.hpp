@@ -1,14 +1,15 @@
 // MariaDB through Connector/C: prepared statements only, cached per connection by their text; values whole;
 // NULL is not "".
 //
-// One Db per thread. It connects on first use and again only between requests, never inside a transaction.
-// Time-outs: connect 5 s, read and write 8 s. A value that cannot fit into max_allowed_packet is refused
-// before it is sent (the server would answer as if it were down). Errors: Error{unavailable} when the server
-// is away, out of quorum or stays contended; Error{conflict} for a duplicate key or a CHECK; Error{forbidden}
-// for a missing grant; Error{internal} for anything else, always with the statement's first words, never
-// values.
+// One Db per thread. It connects on first use and again only between transactions, never inside one. A server
+// that says nothing is given up after the seconds in DbOptions; whoever must answer in time also sets
+// limit_time. A value that cannot fit into max_allowed_packet is refused before it is sent (the server would
+// answer as if it were down). Errors: Error{unavailable} when the server is away, silent, read-only, full,
+// out of quorum or stays contended; Error{conflict} for a duplicate key or a CHECK; Error{forbidden} for a
+// missing grant; Error{internal} for anything else, always with the statement's first words, never values.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,6 +32,9 @@ struct DbOptions {
   std::string user;
   SecretBytes password;  // empty: the unix_socket plugin identifies the user
   std::string database;
+  unsigned connect_seconds = 3;
+  unsigned reply_seconds = 60;  // that one statement may take; also how long the server may take no bytes
+  unsigned lock_seconds = 5;    // that one statement waits for rows; less than reply_seconds
 };
 
 // A bound value: NULL, a number, bytes or a time. Bytes are sent as a string, so text columns and BLOBs both
@@ -87,12 +91,20 @@ class Db {
   Db& operator=(Db const&) = delete;
   ~Db();
 
+  // From now on, until the next call: a statement that would begin later than this is refused with
+  // Error{unavailable}, and nothing is tried again. The last one to begin may still take
+  // DbOptions::reply_seconds.
+  void limit_time(std::chrono::milliseconds most);
+
   // SELECT, CALL (first result set), INSERT ... RETURNING. Outside a transaction a lost connection is opened
-  // again once, so such a statement must be harmless when run twice.
+  // again once, so such a statement must be harmless when run twice; and it is tried again as a transaction
+  // is.
   DbRows query(std::string_view sql, DbParams const& params = {});
   std::optional<DbRow> query_row(std::string_view sql, DbParams const& params = {});  // the first row
 
-  // INSERT, UPDATE, DELETE: rows affected (an UPDATE counts rows found, changed or not).
+  // INSERT, UPDATE, DELETE: rows affected (an UPDATE counts rows found, changed or not). Outside a
+  // transaction it is tried again like one, and over a new connection where the old one did not take it any
+  // more.
   std::uint64_t execute(std::string_view sql, DbParams const& params = {});
   std::uint64_t insert(std::string_view sql, DbParams const& params = {});  // the AUTO_INCREMENT value
   bool insert_unless_duplicate(std::string_view sql,
@@ -102,8 +114,8 @@ class Db {
   void run_unprepared(std::string_view sql);
 
   // Runs `work` between START TRANSACTION and COMMIT. Deadlock, lock wait time-out and loss of quorum run the
-  // whole again (at most 5 times, with jitter); any exception rolls back. `work` must have no effect outside
-  // the database and its own result.
+  // whole again (at most 5 times, with jitter, inside limit_time); any exception rolls back. `work` must have
+  // no effect outside the database and its own result.
   template <typename Work>
   auto transaction(Work&& work) -> std::invoke_result_t<Work&> {
     using Result = std::invoke_result_t<Work&>;

@@ -1,6 +1,7 @@
 #include "sys/mariadb_detail.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,19 +13,83 @@
 namespace sys::detail {
 
 bool lost(unsigned code) {
-  return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == CR_CONN_HOST_ERROR ||
-         code == CR_CONNECTION_ERROR || code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
+  switch (code) {
+    case CR_SERVER_GONE_ERROR:
+    case CR_SERVER_LOST:
+    case CR_CONN_HOST_ERROR:
+    case CR_CONNECTION_ERROR:
+    case CR_MALFORMED_PACKET:  // the end of a half-written answer
+    case CR_COMMANDS_OUT_OF_SYNC:
+    case ER_SERVER_SHUTDOWN:
+    case ER_CONNECTION_KILLED:
+    case ER_NET_PACKET_TOO_LARGE:  // the server closes after each of these
+    case ER_NET_READ_ERROR:
+    case ER_NET_READ_INTERRUPTED:
+    case ER_NET_ERROR_ON_WRITE:
+    case ER_NET_WRITE_INTERRUPTED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool never_done(unsigned code) {
+  return code == CR_SERVER_GONE_ERROR || code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
 }
 
 bool retryable(unsigned code) {
-  return code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT || code == ER_UNKNOWN_COM_ERROR ||
-         code == ER_ERROR_DURING_COMMIT;
+  return code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT || code == ER_CHECKREAD ||
+         code == ER_UNKNOWN_COM_ERROR || code == ER_ERROR_DURING_COMMIT;
 }
 
-Fault fault_of(unsigned code) {
-  if (lost(code) || retryable(code) || code == ER_CON_COUNT_ERROR || code == ER_TOO_MANY_USER_CONNECTIONS) {
-    return Fault::unavailable;
+bool login_refused(unsigned code) {
+  switch (code) {
+    case ER_ACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
+    case ER_DBACCESS_DENIED_ERROR:
+    case ER_BAD_DB_ERROR:
+    case ER_ACCOUNT_HAS_BEEN_LOCKED:
+    case ER_MUST_CHANGE_PASSWORD_LOGIN:
+    case ER_PLUGIN_IS_NOT_LOADED:
+    case CR_AUTH_PLUGIN_CANNOT_LOAD:
+      return true;
+    default:
+      return false;
   }
+}
+
+namespace {
+
+// An operator's doing or a full disk: it passes, and then the same statement is right.
+bool refused_for_now(unsigned code) {
+  switch (code) {
+    case ER_CON_COUNT_ERROR:
+    case ER_TOO_MANY_USER_CONNECTIONS:
+    case ER_USER_LIMIT_REACHED:
+    case ER_OUTOFMEMORY:
+    case ER_OUT_OF_RESOURCES:
+    case ER_CANT_CREATE_THREAD:
+    case ER_OPTION_PREVENTS_STATEMENT:  // --read-only
+    case ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION:
+    case ER_READ_ONLY_MODE:
+    case ER_DISK_FULL:
+    case ER_RECORD_FILE_FULL:
+    case ER_ERROR_ON_WRITE:
+    case ER_CANT_CREATE_FILE:
+    case ER_GET_ERRNO:
+    case ER_LOCK_TABLE_FULL:
+    case ER_QUERY_INTERRUPTED:
+    case ER_STATEMENT_TIMEOUT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Fault fault_of(unsigned code) {
+  if (lost(code) || retryable(code) || refused_for_now(code)) return Fault::unavailable;
   switch (code) {
     case ER_DUP_ENTRY:
     case ER_CONSTRAINT_FAILED:
@@ -46,6 +111,34 @@ std::string gist(std::string_view sql) {
   std::replace(words.begin(), words.end(), '\n', ' ');
   return words;
 }
+
+void prepare_session(MYSQL* connection, DbOptions const& options) {
+  unsigned const off = 0;
+  mysql_options(connection, MYSQL_OPT_CONNECT_TIMEOUT, &options.connect_seconds);
+  mysql_options(connection, MYSQL_OPT_READ_TIMEOUT, &options.reply_seconds);
+  mysql_options(connection, MYSQL_OPT_WRITE_TIMEOUT, &options.reply_seconds);
+  mysql_options(connection, MYSQL_OPT_LOCAL_INFILE, &off);
+  mysql_options(connection, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  std::string const limit = std::to_string(options.lock_seconds);
+  std::string const session =
+      "SET SESSION time_zone='+00:00', "
+      "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
+      "tx_isolation='READ-COMMITTED', innodb_lock_wait_timeout=" +
+      limit + ", lock_wait_timeout=" + limit;
+  mysql_options(connection, MYSQL_INIT_COMMAND, session.c_str());
+}
+
+namespace {
+
+std::atomic<bool> server_is_silent{false};
+std::mutex one_asks;
+
+}  // namespace
+
+Probe::Probe() : asking_(one_asks, std::defer_lock), allowed_(!server_is_silent || asking_.try_lock()) {}
+bool Probe::is_silent() noexcept { return server_is_silent; }
+void Probe::silent() noexcept { server_is_silent = true; }
+void Probe::answered() noexcept { server_is_silent = false; }
 
 ActAs::ActAs(DbOptions const& options) {
   if (!options.password.empty() || ::geteuid() != 0) return;
