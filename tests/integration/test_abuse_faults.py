@@ -1,6 +1,8 @@
 """What is wrong on the server's side is never told as the sender's fault: a missing grant is 500, an absent database 503, on every URL."""
+import concurrent.futures
 import plistlib
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -8,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
 import edge  # noqa: E402
 import scep_client  # noqa: E402
 from cryptography.hazmat.primitives.serialization import pkcs7  # noqa: E402
+from polling import poll  # noqa: E402
 
 IDLE = plistlib.dumps({"Status": "Idle", "UDID": "A"})
 
@@ -55,6 +58,30 @@ class Faults(unittest.TestCase):
             with self.subTest(url):
                 answer = ask()
                 self.assertEqual((answer.status, answer.headers.get("retry-after")), (503, "60"))
+
+    def test_a_database_that_stops_answering_is_503_within_ten_seconds_for_everybody_and_is_found_again(self):
+        requests = self.requests()
+        before = {url: ask().status for url, (_, ask) in requests.items()}
+        processes = {name: self.edge.pid(name) for name in ("mdm", "scep", "enroll")}
+        self.addCleanup(self.edge.bench.db.resume)
+        self.edge.bench.db.pause()
+
+        def timed(ask):
+            began = time.monotonic()
+            answer = ask()
+            return answer.status, answer.headers.get("retry-after"), time.monotonic() - began
+
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:   # more than the programs have threads
+            waiting = [(url, pool.submit(timed, ask)) for url, (_, ask) in requests.items() for _ in range(5)]
+            for url, answer in waiting:
+                status, again, took = answer.result()
+                self.assertEqual((status, again), (503, "60"), url)
+                self.assertLess(took, 10, url)
+        self.edge.bench.db.resume()
+        for url, (_, ask) in requests.items():
+            poll(lambda ask=ask, url=url: ask().status == before[url], 10)
+        self.assertEqual({name: self.edge.pid(name) for name in processes}, processes)
+        self.assertEqual([self.edge.handlers[name].process.poll() for name in processes], [None] * 3)
 
 
 if __name__ == "__main__":
