@@ -61,13 +61,14 @@ std::vector<store::PushTarget> find_targets(Context& context, std::vector<Line>&
 
 void push_all(Context& context, std::vector<store::PushTarget> const& targets, std::vector<Line>& lines) {
   std::map<std::string, Line> answers;
-  service::Pusher pusher(
-      context.config(), context.key("push"), context.who(), [&](service::PushedItem const& item) {
-        auto const& answer = item.answer;
-        answers[item.external_id] = {item.external_id, proto::apns_verdict_name(answer.verdict),
-                                     answer.reason, answer.status, answer.apns_id};
-      });
-  auto const round = pusher.push_now(context.db(), targets, context.now());
+  auto const tell = [&](service::PushedItem const& item) {
+    auto const& answer = item.answer;
+    answers[item.external_id] = {item.external_id, proto::apns_verdict_name(answer.verdict), answer.reason,
+                                 answer.status, answer.apns_id};
+  };
+  service::Pusher pusher(context.config(), context.key("push"), context.who(),
+                         {{}, [&context] { return context.now(); }, tell});
+  auto const round = pusher.push_now(context.db(), targets);
   for (auto const& problem : round.problems) sys::LogLine("push.problem").add("problem", problem).write();
   for (auto const& target : targets) {
     auto const answer = answers.find(target.external_id);

@@ -1,11 +1,13 @@
 #include "service/push.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <future>
+#include <optional>
 #include <utility>
 
 #include "service/push_cert.hpp"
 #include "store/events.hpp"
-#include "store/leases.hpp"
 #include "sys/error.hpp"
 #include "sys/http_client.hpp"
 
@@ -19,9 +21,15 @@ using store::CertView;
 using sys::Error;
 using sys::Fault;
 
-constexpr std::int64_t kBatch = 500;
+using Steady = std::chrono::steady_clock;
+
+constexpr std::ptrdiff_t kTopicsAtOnce = 16;
+// How long one round of a topic takes new work: then verdicts are applied and the certificate is read anew.
+constexpr seconds kRoundTakes{60};
 // How long a stopped topic is left alone by one run; cron's next run looks again anyway.
 constexpr seconds kStopped{60};
+// What is due but could not be had is most likely under the lease of another run.
+constexpr std::chrono::milliseconds kNothingHad{500};
 
 sys::HttpOptions http_options(Config const& config, sys::Cert const& cert, std::string const& chain,
                               sys::SecretBytes key) {
@@ -33,6 +41,7 @@ sys::HttpOptions http_options(Config const& config, sys::Cert const& cert, std::
   options.connect_timeout = seconds(5);
   options.total_timeout = seconds(10);  // well below the lease
   options.response_limit = 64U << 10U;
+  options.ask_again = kPushLook;
   return options;
 }
 
@@ -75,56 +84,102 @@ void apply_dead(sys::Db& db, store::DeadToken const& dead, std::string const& wh
   });
 }
 
-}  // namespace
-
-struct Pusher::Topic {
-  std::int64_t certificate_id;
-  sys::HttpClient client;
-  std::optional<sys::Time> stopped_until = {};
-  // Of the round under way.
-  TopicTally tally{0};
-  std::vector<store::DeadToken> dead = {};
-};
-
-Pusher::Pusher(Config const& config, sys::SealKey push_key, std::string who, TellPushed tell)
-    : config_(config), push_key_(std::move(push_key)), who_(std::move(who)), tell_(std::move(tell)) {}
-Pusher::~Pusher() = default;
-
-PushRound Pusher::round(sys::Db& db, sys::Time now, std::function<bool()> const& may_claim) {
-  PushRound out;
-  store::clear_ended_pushes(db, now);
-  auto const topics = store::due_topics(db, now);
-  if (topics.empty()) return out;
-  load_certificates(db);
-  for (auto const& due : topics) {
-    push_topic(
-        db, due,
-        [&](std::string const& owner) {
-          if (!may_claim()) return std::vector<store::ClaimedPush>{};
-          return store::claim_due_pushes(db, due.topic, owner, now, kBatch);
-        },
-        now, out);
+// Returns how many were not believed.
+std::size_t apply_verdicts(sys::Db& db, std::string const& topic, TopicTally const& tally,
+                           std::vector<TokenVerdict> const& verdicts, std::string const& who, sys::Time now) {
+  std::size_t doubted = 0;
+  for (auto const& verdict : verdicts) {
+    auto const since = verdict.dead.claimed.doubted_since;
+    bool const believed = verdict.stands_alone || tally.accepted() > 0 ||
+                          (since && store::topic_taken_since(db, topic, *since));
+    if (believed) {
+      apply_dead(db, verdict.dead, who, now);
+    } else {
+      store::doubt_token(db, doubted_token(verdict.dead, now), now);
+      ++doubted;
+    }
   }
-  return out;
+  return doubted;
 }
 
-PushRound Pusher::push_now(sys::Db& db, std::vector<store::PushTarget> const& targets, sys::Time now) {
+std::string doubt_sentence(std::string const& topic, std::size_t count) {
+  return "topic " + topic + ": APNs calls " + std::to_string(count) + (count == 1 ? " token" : " tokens") +
+         " bad and has taken no other push of the topic since; not believed until it takes one. Is it the "
+         "right "
+         "certificate, and the right push-url?";
+}
+
+}  // namespace
+
+struct Pusher::Lane {
+  std::optional<sys::Db> db = {};
+  std::optional<std::int64_t> certificate_id = {};
+  std::optional<sys::HttpClient> client = {};
+  Steady::time_point left_alone_until = {};
+  bool stopped = false;  // until then, unless the certificate is another one
+  std::future<PushRound> running = {};
+};
+
+Pusher::Pusher(Config const& config, sys::SealKey push_key, std::string who, PushTools tools)
+    : config_(config), push_key_(std::move(push_key)), who_(std::move(who)), tools_(std::move(tools)) {}
+Pusher::~Pusher() = default;  // a future of std::async waits for its thread
+
+bool Pusher::begin(sys::Db& db, PushRound& round) {
+  auto const now = Steady::now();
+  std::vector<store::DueTopic> wanted;
+  for (auto& due : store::due_topics(db, tools_.clock())) {
+    auto& lane = lanes_[due.topic];
+    if (!lane) lane = std::make_unique<Lane>();
+    if (!lane->running.valid() && (lane->stopped || lane->left_alone_until <= now))
+      wanted.push_back(std::move(due));
+  }
+  if (wanted.empty()) return false;
+  load_certificates(db);
+  auto const running = [](auto const& one) { return one.second->running.valid(); };
+  for (auto const& due : wanted) {
+    auto& lane = *lanes_.at(due.topic);
+    if (std::count_if(lanes_.begin(), lanes_.end(), running) >= kTopicsAtOnce) return true;
+    if (ready(db, due.topic, lane, round)) start(due.topic, due.count, lane);
+  }
+  return false;
+}
+
+bool Pusher::busy() const {
+  return std::any_of(lanes_.begin(), lanes_.end(),
+                     [](auto const& one) { return one.second->running.valid(); });
+}
+
+void Pusher::collect(PushRound& round) {
+  for (auto& [topic, lane] : lanes_) {
+    auto& running = lane->running;
+    if (!running.valid() || running.wait_for(seconds(0)) != std::future_status::ready) continue;
+    auto ended = running.get();
+    round.sent += ended.sent;
+    round.accepted += ended.accepted;
+    std::move(ended.problems.begin(), ended.problems.end(), std::back_inserter(round.problems));
+    round.failed = round.failed || ended.failed;
+    round.unreachable = round.unreachable || ended.unreachable;
+  }
+}
+
+PushRound Pusher::push_now(sys::Db& db, std::vector<store::PushTarget> const& targets) {
   PushRound out;
   std::map<std::string, std::vector<std::int64_t>> by_topic;
   for (auto const& target : targets) by_topic[target.topic].push_back(target.enrollment_id);
   load_certificates(db);
   for (auto& [topic, waiting] : by_topic) {
     auto& ids = waiting;
-    auto const claim = [&](std::string const& owner) {
+    auto const claim = [&](std::string const& owner, std::int64_t most) {
       std::vector<store::ClaimedPush> claimed;
       while (claimed.empty() && !ids.empty()) {
-        auto const from = ids.end() - std::min<std::ptrdiff_t>(kBatch, std::ssize(ids));
-        claimed = store::claim_pushes(db, {from, ids.end()}, owner, now);
+        auto const from = ids.end() - std::min<std::ptrdiff_t>(most, std::ssize(ids));
+        claimed = store::claim_pushes(db, {from, ids.end()}, owner, tools_.clock());
         ids.erase(from, ids.end());
       }
       return claimed;
     };
-    push_topic(db, {topic, std::ssize(ids)}, claim, now, out);
+    Lane lane;
+    if (ready(db, topic, lane, out)) run(db, topic, lane, claim, TopicTally(std::ssize(ids)), out);
   }
   return out;
 }
@@ -139,70 +194,83 @@ void Pusher::load_certificates(sys::Db& db) {
   }
 }
 
-Pusher::Topic* Pusher::ready(sys::Db& db, std::string const& name, sys::Time now, PushRound& round) {
-  auto const certificate = certificates_.find(name);
-  if (certificate == certificates_.end()) {
-    fail(round, "topic " + name + ": there is no push certificate; import it with `pomona push-cert import`");
-    return nullptr;
-  }
-  auto const& row = certificate->second;
-  if (row.not_after < now || now < row.not_before) {
-    fail(round, "topic " + name + ": the push certificate " +
-                    (row.not_after < now ? "expired on " + sys::certbot_time(row.not_after)
-                                         : "is not valid before " + sys::certbot_time(row.not_before)) +
-                    "; " + renew_advice());
-    return nullptr;
-  }
-  auto const known = topics_.find(name);
-  bool const same = known != topics_.end() && known->second->certificate_id == row.id;
-  if (!same) return connect(db, name, row);
-  return known->second->stopped_until > now ? nullptr : known->second.get();
-}
-
-Pusher::Topic* Pusher::connect(sys::Db& db, std::string const& name, store::CertificateRow const& row) {
-  auto options = http_options(config_, sys::Cert::from_der(row.der.value_or("")), row.chain.value_or(""),
-                              open_push_key(db, push_key_, row));
-  auto& place = topics_[name];
-  place = std::make_unique<Topic>(Topic{row.id, sys::HttpClient(std::move(options))});
-  return place.get();
-}
-
-void Pusher::push_topic(sys::Db& db, store::DueTopic const& due, Claim const& claim, sys::Time now,
-                        PushRound& round) {
-  Topic* topic = nullptr;
+bool Pusher::ready(sys::Db& db, std::string const& topic, Lane& lane, PushRound& round) {
   try {
-    topic = ready(db, due.topic, now, round);
+    connect(db, topic, lane, round);
   } catch (Error const& error) {
     // A key that does not open is this topic's trouble, not that of the others.
     if (error.fault() == Fault::unavailable) throw;
-    fail(round, "topic " + due.topic + ": " + error.what());
+    fail(round, "topic " + topic + ": " + error.what());
+    return false;
   }
-  if (topic == nullptr) return;
-  topic->tally = TopicTally(due.count);
-  topic->dead.clear();
-  while (topic->tally.while_sending() == TopicTally::Stop::none) {
-    std::string const owner = store::lease_owner();
-    auto claimed = claim(owner);
-    if (claimed.empty()) break;
-    PushBatch batch(db, owner, std::move(claimed), now);
-    batch.send(topic->client, config_, topic->tally, tell_);
-    auto dead = batch.record();
-    std::move(dead.begin(), dead.end(), std::back_inserter(topic->dead));
-  }
-  finish_topic(db, due.topic, *topic, now, round);
+  return lane.client && !(lane.stopped && Steady::now() < lane.left_alone_until);
 }
 
-void Pusher::finish_topic(sys::Db& db, std::string const& name, Topic& topic, sys::Time now,
-                          PushRound& round) {
-  round.sent += topic.tally.sent();
-  round.accepted += topic.tally.accepted();
-  auto const stop = topic.tally.after_all();
-  if (stop == TopicTally::Stop::none) {
-    for (auto const& dead : topic.dead) apply_dead(db, dead, who_, now);
+void Pusher::connect(sys::Db& db, std::string const& topic, Lane& lane, PushRound& round) {
+  auto const certificate = certificates_.find(topic);
+  auto const now = tools_.clock();
+  if (certificate == certificates_.end()) {
+    lane.client.reset();
+    fail(round,
+         "topic " + topic + ": there is no push certificate; import it with `pomona push-cert import`");
     return;
   }
-  std::string const sentence = stop_sentence(name, topic.tally, stop);
-  topic.stopped_until = now + kStopped;
+  auto const& row = certificate->second;
+  if (row.not_after < now || now < row.not_before) {
+    lane.client.reset();
+    fail(round, "topic " + topic + ": the push certificate " +
+                    (row.not_after < now ? "expired on " + sys::certbot_time(row.not_after)
+                                         : "is not valid before " + sys::certbot_time(row.not_before)) +
+                    "; " + renew_advice());
+    return;
+  }
+  if (lane.client && lane.certificate_id == row.id) return;
+  lane.client.reset();
+  lane.client.emplace(http_options(config_, sys::Cert::from_der(row.der.value_or("")), row.chain.value_or(""),
+                                   open_push_key(db, push_key_, row)));
+  lane.certificate_id = row.id;
+  lane.stopped = false;
+}
+
+void Pusher::start(std::string const& topic, std::int64_t due, Lane& lane) {
+  if (!lane.db) lane.db.emplace(tools_.connect());
+  lane.running = std::async(std::launch::async, [this, topic, due, &lane] {
+    PushRound round;
+    auto& db = *lane.db;
+    auto const end = Steady::now() + kRoundTakes;
+    store::settle_unpushable(db, topic, tools_.clock());
+    auto const claim = [&](std::string const& owner, std::int64_t most) {
+      if (Steady::now() > end || !tools_.may_claim()) return std::vector<store::ClaimedPush>{};
+      return store::claim_due_pushes(db, topic, owner, tools_.clock(), most);
+    };
+    run(db, topic, lane, claim, TopicTally(due), round);
+    if (round.sent == 0 && !lane.stopped) lane.left_alone_until = Steady::now() + kNothingHad;
+    return round;
+  });
+}
+
+void Pusher::run(sys::Db& db, std::string const& topic, Lane& lane, ClaimPushes const& claim,
+                 TopicTally tally, PushRound& round) {
+  lane.stopped = false;
+  PushFlow flow(db, config_, tools_.clock, tools_.tell, tally);
+  auto const verdicts = flow.run(*lane.client, claim);
+  round.sent += tally.sent();
+  round.accepted += tally.accepted();
+  finish(db, topic, lane, tally, verdicts, round);
+}
+
+void Pusher::finish(sys::Db& db, std::string const& topic, Lane& lane, TopicTally const& tally,
+                    std::vector<TokenVerdict> const& verdicts, PushRound& round) {
+  auto const now = tools_.clock();
+  auto const stop = tally.after_all();
+  if (stop == TopicTally::Stop::none) {
+    auto const doubted = apply_verdicts(db, topic, tally, verdicts, who_, now);
+    if (doubted > 0) round.problems.push_back(doubt_sentence(topic, doubted));
+    return;
+  }
+  std::string const sentence = stop_sentence(topic, tally, stop);
+  lane.stopped = true;
+  lane.left_alone_until = Steady::now() + kStopped;
   if (stop == TopicTally::Stop::unreachable) {
     round.problems.push_back(sentence);
     round.unreachable = true;

@@ -1,8 +1,10 @@
-// Pushing: a round over everything that is due, or some enrolments at once.
+// Pushing: everything that is due, or some enrolments at once.
 //
-// Rows are claimed in batches, the claims committed before anything is sent; one connection pool a topic,
-// with the topic's active push certificate as it is in the database when a round begins. A certificate that
-// has expired or is missing disables nothing: its devices stay due and are pushed once it is renewed.
+// Each topic has its own connections, its own database connection and its own thread while it is pushed to: a
+// topic for which APNs does not answer holds up no other. A round of a topic begins with its active push
+// certificate as it is in the database then. A certificate that has expired or is missing disables nothing:
+// its devices stay due and are pushed once it is renewed. Verdicts about tokens are applied when a topic's
+// round has ended (docs/data-and-trust.md section 9).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +15,7 @@
 #include <vector>
 
 #include "service/config.hpp"
-#include "service/push_batch.hpp"
+#include "service/push_flow.hpp"
 #include "store/certificates.hpp"
 #include "store/push.hpp"
 #include "sys/mariadb.hpp"
@@ -30,40 +32,55 @@ struct PushRound {
   bool unreachable = false;           // APNs did not answer; trying again later may help
 };
 
+// What a Pusher works with; all of it outlives the Pusher. `tell` and `may_claim` are called by several
+// threads at once. Once `may_claim` says no, what is claimed is finished and no more is taken.
+struct PushTools {
+  std::function<sys::Db()> connect;  // for each topic
+  PushClock clock;
+  TellPushed tell;
+  std::function<bool()> may_claim = [] { return true; };
+};
+
 class Pusher {
  public:
-  // `who` is named in events. `tell` is called for every push when its answer is there. `config` outlives it.
-  Pusher(Config const& config, sys::SealKey push_key, std::string who, TellPushed tell);
+  // `who` is named in events.
+  Pusher(Config const& config, sys::SealKey push_key, std::string who, PushTools tools);
   Pusher(Pusher const&) = delete;
   Pusher& operator=(Pusher const&) = delete;
-  ~Pusher();
+  ~Pusher();  // waits for what is under way
 
-  // Pushes what is due at `now`. Claims nothing more once `may_claim` says no; what is claimed is finished.
-  // Throws Error{unavailable} when the database is away.
-  PushRound round(sys::Db& db, sys::Time now, std::function<bool()> const& may_claim);
+  // Begins the rounds of the topics that have something due and are not under way. One query where nothing is
+  // due. Returns whether topics had to be left for the next time, because too many are under way. Throws
+  // Error{unavailable} when the database is away.
+  bool begin(sys::Db& db, PushRound& round);
+  [[nodiscard]] bool busy() const;
+  // Takes in the rounds that have ended. Throws what ended them, the others being kept for the next call.
+  void collect(PushRound& round);
 
-  // Pushes these enrolments now, due or not, dead tokens too. Those that another run is pushing at this
-  // moment stay due and are not told of.
-  PushRound push_now(sys::Db& db, std::vector<store::PushTarget> const& targets, sys::Time now);
+  // Pushes these enrolments now, one topic after the other, due or not, dead tokens too. Those that another
+  // run is pushing at this moment stay due and are not told of.
+  PushRound push_now(sys::Db& db, std::vector<store::PushTarget> const& targets);
 
  private:
-  struct Topic;
-  using Claim = std::function<std::vector<store::ClaimedPush>(std::string const& owner)>;
+  struct Lane;
 
   void load_certificates(sys::Db& db);
-  // nullptr, and a problem in `round`, when the topic cannot be pushed to.
-  Topic* ready(sys::Db& db, std::string const& name, sys::Time now, PushRound& round);
-  Topic* connect(sys::Db& db, std::string const& name, store::CertificateRow const& row);
-  void push_topic(sys::Db& db, store::DueTopic const& due, Claim const& claim, sys::Time now,
-                  PushRound& round);
-  void finish_topic(sys::Db& db, std::string const& name, Topic& topic, sys::Time now, PushRound& round);
+  // Whether the topic can be pushed to now, with its connections set up; else a problem in `round`, or it was
+  // stopped a moment ago.
+  bool ready(sys::Db& db, std::string const& topic, Lane& lane, PushRound& round);
+  void connect(sys::Db& db, std::string const& topic, Lane& lane, PushRound& round);
+  void start(std::string const& topic, std::int64_t due, Lane& lane);
+  void run(sys::Db& db, std::string const& topic, Lane& lane, ClaimPushes const& claim, TopicTally tally,
+           PushRound& round);
+  void finish(sys::Db& db, std::string const& topic, Lane& lane, TopicTally const& tally,
+              std::vector<TokenVerdict> const& verdicts, PushRound& round);
 
   Config const& config_;
   sys::SealKey push_key_;
   std::string who_;
-  TellPushed tell_;
-  std::map<std::string, store::CertificateRow> certificates_;  // active ones by topic, read once a round
-  std::map<std::string, std::unique_ptr<Topic>> topics_;       // connections
+  PushTools tools_;
+  std::map<std::string, store::CertificateRow> certificates_;  // active ones by topic, as just read
+  std::map<std::string, std::unique_ptr<Lane>> lanes_;         // by topic
 };
 
 }  // namespace service

@@ -211,7 +211,7 @@ PushPair read_push_pair(std::string_view file, std::optional<sys::SecretBytes> c
 
 PushImport import_push_certificate(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
                                    bool new_topic, std::string const& who, sys::Time now) {
-  return db.transaction([&] {
+  PushImport taken = db.transaction([&] {
     PushImport out = import_within(db, push_key, pair, new_topic, now);
     if (!out.unchanged) {
       store::Event event{"push-cert.imported", who};
@@ -221,6 +221,8 @@ PushImport import_push_certificate(sys::Db& db, sys::SealKey const& push_key, Pu
     }
     return out;
   });
+  if (!taken.unchanged) store::retry_failed_pushes(db, taken.topic, now);
+  return taken;
 }
 
 std::vector<PushCertificate> list_push_certificates(sys::Db& db, std::optional<std::string> const& topic) {

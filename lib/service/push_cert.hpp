@@ -45,8 +45,9 @@ struct PushImport {
   std::vector<std::string> warnings;              // sentences for the admin
 };
 
-// Stores the pair and makes it the active one of its topic; pomona-push uses it from its next round. Throws
-// Error{conflict} for a new topic beside live enrolments without `new_topic`.
+// Stores the pair and makes it the active one of its topic; pomona-push uses it from its next round, and
+// tries again at once what failed with the one before. Throws Error{conflict} for a new topic beside live
+// enrolments without `new_topic`.
 PushImport import_push_certificate(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
                                    bool new_topic, std::string const& who, sys::Time now);
 

@@ -54,6 +54,8 @@ PushDecision decide_push(store::ClaimedPush const& claimed, proto::ApnsAnswer co
   outcome.apns_id = answer.apns_id;
   if (answer.verdict == ApnsVerdict::accepted) {
     outcome.pushed_at = now;
+    // NotNow and silent devices: told again, should commands still wait then.
+    outcome.next_due = now + back_off(minutes(5), hours(12), claimed.unanswered);
     return decision;
   }
   outcome.next_due = now + delay(answer.verdict, claimed.attempts);
@@ -81,6 +83,16 @@ store::DeadToken dead_token(store::ClaimedPush const& claimed, proto::ApnsAnswer
   if (dead.attempts <= static_cast<std::int64_t>(kTries.size())) {
     dead.next_due = claimed.dead_since.value_or(now) + kTries.at(static_cast<std::size_t>(dead.attempts) - 1);
   }
+  return dead;
+}
+
+bool stands_alone(store::ClaimedPush const& claimed, proto::ApnsAnswer const& answer) {
+  return answer.verdict == ApnsVerdict::unregistered || claimed.dead_since.has_value();
+}
+
+store::DeadToken doubted_token(store::DeadToken dead, sys::Time now) {
+  dead.attempts = dead.claimed.attempts + 1;
+  dead.next_due = now + back_off(minutes(15), hours(24), dead.claimed.attempts);
   return dead;
 }
 

@@ -16,7 +16,8 @@
 namespace service {
 
 struct PushDecision {
-  store::PushOutcome outcome;  // written at once; for a dead token a provisional one: try again soon
+  store::PushOutcome outcome;  // written at once; for a dead token a provisional one: try again soon.
+                               // Accepted: told again after 5 minutes, then longer, at most 12 hours
   bool token_dead = false;
 };
 PushDecision decide_push(store::ClaimedPush const& claimed, proto::ApnsAnswer const& answer, sys::Time now);
@@ -27,6 +28,14 @@ store::PushOutcome unusable_push(std::string const& why, store::ClaimedPush cons
 // What is written when a decision about a dead token stands. Tried again 1, 7 and 30 days after the death.
 store::DeadToken dead_token(store::ClaimedPush const& claimed, proto::ApnsAnswer const& answer,
                             PushDecision const& decision, sys::Time now);
+
+// Whether a verdict about a token needs no other push of the topic that APNs took to be believed: APNs knows
+// the token it calls unregistered, and the dead are dead already. A bad token may as well be a wrong
+// certificate.
+bool stands_alone(store::ClaimedPush const& claimed, proto::ApnsAnswer const& answer);
+
+// What is written when it is not believed: tried again in 15 minutes, then longer, at most a day.
+store::DeadToken doubted_token(store::DeadToken dead, sys::Time now);
 
 // The answers of one topic in one round.
 class TopicTally {

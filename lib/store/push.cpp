@@ -1,164 +1,99 @@
 #include "store/push.hpp"
 
-#include <algorithm>
-
-#include "store/leases.hpp"
 #include "sys/error.hpp"
 
 namespace store {
 
 namespace {
 
-// Sub-queries rather than joins: at READ COMMITTED an UPDATE reads them without locking the enrolment, which
-// a check-in may be writing.
-constexpr char const* kLeaseIsFree = "(lease_until IS NULL OR lease_until < NOW(6))";
+// Deliveries that a poll could bring; held ones are none.
+constexpr char const* kCommandsWait =
+    "EXISTS (SELECT 1 FROM queue q WHERE q.enrollment_id = push_state.enrollment_id AND q.state IN "
+    "('queued','not-now'))";
 
-constexpr char const* kServed =
-    "e.state = 'current' AND NOT e.frozen AND e.push_token IS NOT NULL AND "
-    "e.push_magic IS NOT NULL";
-
-// A dead token is tried again 1, 7 and 30 days after its death, and then no more. The parameter is `now`.
-constexpr char const* kDeadMayBeTried =
-    "(dead_since IS NULL OR dead_since <= CAST(? AS DATETIME(6)) - INTERVAL (CASE attempts WHEN 1 THEN 1 "
-    "WHEN 2 "
-    "THEN 7 WHEN 3 THEN 30 ELSE NULL END) DAY)";
-
-std::string claimable() { return std::string("due_at <= ? AND ") + kLeaseIsFree + " AND " + kDeadMayBeTried; }
-
-// The rows that the statement before it, in the same transaction, gave to `owner`.
-std::vector<ClaimedPush> claimed_rows(sys::Db& db, std::string const& owner) {
-  std::vector<ClaimedPush> out;
-  std::string const sql =
-      std::string(
-          "SELECT p.enrollment_id, e.external_id, e.topic, e.push_token, e.push_magic, p.due_at, "
-          "p.attempts, p.dead_since FROM push_state p JOIN enrollments e ON e.id = p.enrollment_id "
-          "WHERE p.due_at IS NOT NULL AND p.lease_owner = ? AND ") +
-      kServed + " ORDER BY p.enrollment_id";
-  for (auto const& row : db.query(sql, {owner})) {
-    out.push_back({row.integer(0), row.text(1), row.text(2), row.text(3), row.text(4), row.maybe_time(5),
-                   row.integer(6), row.maybe_time(7)});
-  }
-  return out;
-}
-
-std::vector<DueTopic> read_topics(sys::DbRows const& rows) {
-  std::vector<DueTopic> out;
-  out.reserve(rows.size());
-  for (auto const& row : rows) out.push_back({row.text(0), row.integer(1)});
-  return out;
+sys::DbValue or_null(std::string const& text) {
+  return text.empty() ? sys::DbValue(nullptr) : sys::DbValue(text);
 }
 
 }  // namespace
 
 void mark_push_due(sys::Db& db, std::int64_t enrollment_id, sys::Time at) {
   db.execute(
-      "INSERT INTO push_state (enrollment_id, due_at) VALUES (?, ?) ON DUPLICATE KEY UPDATE due_at = "
-      "VALUES(due_at)",
-      {enrollment_id, at});
+      "INSERT INTO push_state (enrollment_id, topic, due_at) SELECT id, topic, ? FROM enrollments WHERE id = "
+      "? ON DUPLICATE KEY UPDATE due_at = IF(dead_since IS NULL, VALUES(due_at), due_at), unanswered = 0",
+      {at, enrollment_id});
 }
 
 void revive_push(sys::Db& db, std::int64_t enrollment_id, sys::Time now) {
-  // Assignments are made from left to right, each seeing those before it.
-  db.execute(
-      "UPDATE push_state SET due_at = IF(due_at > ?, ?, due_at), dead_since = NULL, attempts = 0 WHERE "
-      "enrollment_id = ? AND dead_since IS NOT NULL",
-      {now, now, enrollment_id});
-}
-
-std::vector<ClaimedPush> claim_due_pushes(sys::Db& db, std::string const& topic, std::string const& owner,
-                                          sys::Time now, std::int64_t limit) {
-  std::string const sql =
-      "UPDATE push_state SET lease_owner = ?, lease_until = NOW(6) + INTERVAL ? SECOND WHERE " + claimable() +
-      " AND EXISTS (SELECT 1 FROM enrollments e WHERE e.id = push_state.enrollment_id AND e.topic = ? AND " +
-      kServed + ") ORDER BY due_at LIMIT ?";
-  return db.transaction([&] {
-    auto const taken = db.execute(sql, {owner, kLeaseSeconds, now, now, topic, limit});
-    return taken == 0 ? std::vector<ClaimedPush>{} : claimed_rows(db, owner);
-  });
-}
-
-std::vector<ClaimedPush> claim_pushes(sys::Db& db, std::vector<std::int64_t> enrollment_ids,
-                                      std::string const& owner, sys::Time now) {
-  // In the order in which record_push goes, so that two transactions never wait for each other.
-  std::sort(enrollment_ids.begin(), enrollment_ids.end());
-  std::string const sql =
-      std::string(
-          "UPDATE push_state SET lease_owner = ?, lease_until = NOW(6) + INTERVAL ? SECOND WHERE "
-          "enrollment_id = ? AND ") +
-      kLeaseIsFree;
-  return db.transaction([&] {
-    for (auto const id : enrollment_ids) {
-      mark_push_due(db, id, now);
-      db.execute(sql, {owner, kLeaseSeconds, id});
-    }
-    return claimed_rows(db, owner);
-  });
-}
-
-std::uint64_t renew_push_claim(sys::Db& db, std::string const& owner) {
-  return db.retry([&] {
-    return db.execute(
-        "UPDATE push_state SET lease_until = NOW(6) + INTERVAL ? SECOND WHERE due_at IS NOT NULL AND "
-        "lease_owner = ?",
-        {kLeaseSeconds, owner});
-  });
+  db.execute(std::string("UPDATE push_state SET due_at = IF(") + kCommandsWait +
+                 ", ?, NULL), dead_since = NULL, doubted_since = NULL, attempts = 0, unanswered = 0 WHERE "
+                 "enrollment_id = ? AND dead_since IS NOT NULL",
+             {now, enrollment_id});
 }
 
 bool record_push(sys::Db& db, std::string const& owner, ClaimedPush const& claimed,
                  PushOutcome const& outcome) {
-  bool const accepted = outcome.pushed_at.has_value();
+  bool const taken = outcome.pushed_at.has_value();
+  // Assignments are made from left to right, each seeing those before it: `unanswered` goes by the new
+  // due_at.
+  std::string const sql =
+      std::string("UPDATE push_state SET due_at = IF(due_at <=> CAST(? AS DATETIME(6)), IF(NOT ? OR ") +
+      kCommandsWait +
+      ", CAST(? AS DATETIME(6)), NULL), due_at), unanswered = IF(? AND due_at <=> CAST(? AS DATETIME(6)), ?, "
+      "IF(due_at IS NULL, 0, unanswered)), lease_owner = NULL, lease_until = NULL, attempts = ?, dead_since "
+      "= "
+      "IF(?, NULL, dead_since), doubted_since = IF(?, NULL, doubted_since), last_pushed_at = COALESCE(?, "
+      "last_pushed_at), last_status = ?, last_reason = ?, last_apns_id = ? WHERE enrollment_id = ? AND "
+      "lease_owner = ?";
   return db.execute(
-             "UPDATE push_state SET due_at = IF(due_at <=> CAST(? AS DATETIME(6)), CAST(? AS DATETIME(6)), "
-             "due_at), lease_owner = NULL, lease_until = NULL, attempts = ?, dead_since = IF(?, NULL, "
-             "dead_since), last_pushed_at = COALESCE(?, last_pushed_at), last_status = ?, last_reason = ?, "
-             "last_apns_id = ? WHERE enrollment_id = ? AND lease_owner = ?",
-             {claimed.due_at, outcome.next_due, outcome.attempts, accepted, outcome.pushed_at, outcome.status,
-              outcome.reason.empty() ? sys::DbValue(nullptr) : sys::DbValue(outcome.reason),
-              outcome.apns_id.empty() ? sys::DbValue(nullptr) : sys::DbValue(outcome.apns_id),
-              claimed.enrollment_id, owner}) == 1;
+             sql, {claimed.due_at, taken, outcome.next_due, taken, outcome.next_due, claimed.unanswered + 1,
+                   outcome.attempts, taken, taken, outcome.pushed_at, outcome.status, or_null(outcome.reason),
+                   or_null(outcome.apns_id), claimed.enrollment_id, owner}) == 1;
 }
 
 bool record_dead_token(sys::Db& db, DeadToken const& dead, sys::Time now) {
   return db.execute(
-             "UPDATE push_state SET dead_since = COALESCE(dead_since, ?), attempts = ?, due_at = ? WHERE "
-             "enrollment_id = ? AND due_at <=> CAST(? AS DATETIME(6)) AND EXISTS (SELECT 1 FROM enrollments "
-             "e "
-             "WHERE e.id = push_state.enrollment_id AND e.push_token = ? AND (e.token_updated_at IS NULL OR "
-             "e.token_updated_at < COALESCE(CAST(? AS DATETIME(6)), ?)))",
+             "UPDATE push_state SET dead_since = COALESCE(dead_since, ?), doubted_since = NULL, attempts = "
+             "?, "
+             "due_at = ? WHERE enrollment_id = ? AND due_at <=> CAST(? AS DATETIME(6)) AND EXISTS (SELECT 1 "
+             "FROM enrollments e WHERE e.id = push_state.enrollment_id AND e.push_token = ? AND "
+             "(e.token_updated_at IS NULL OR e.token_updated_at < COALESCE(CAST(? AS DATETIME(6)), ?)))",
              {now, dead.attempts, dead.next_due, dead.claimed.enrollment_id, dead.provisional,
               dead.claimed.push_token, dead.not_after, now}) == 1;
 }
 
-void release_push_claim(sys::Db& db, std::string const& owner) {
-  db.retry([&] {
-    return db.execute(
-        "UPDATE push_state SET lease_owner = NULL, lease_until = NULL WHERE due_at IS NOT NULL AND "
-        "lease_owner = ?",
-        {owner});
-  });
+void doubt_token(sys::Db& db, DeadToken const& dead, sys::Time now) {
+  db.execute(
+      "UPDATE push_state SET doubted_since = COALESCE(doubted_since, ?), attempts = ?, due_at = ? WHERE "
+      "enrollment_id = ? AND due_at <=> CAST(? AS DATETIME(6)) AND dead_since IS NULL",
+      {now, dead.attempts, dead.next_due, dead.claimed.enrollment_id, dead.provisional});
 }
 
-std::uint64_t clear_ended_pushes(sys::Db& db, sys::Time now) {
-  return db.retry([&] {
-    return db.execute(
-        "UPDATE push_state SET due_at = NULL WHERE due_at <= ? AND EXISTS (SELECT 1 FROM enrollments e WHERE "
-        "e.id = push_state.enrollment_id AND e.state NOT IN ('pending', 'current'))",
-        {now});
-  });
+bool topic_taken_since(sys::Db& db, std::string const& topic, sys::Time after) {
+  auto const row = db.query_row(
+      "SELECT EXISTS (SELECT 1 FROM push_state WHERE topic = ? AND last_pushed_at > ?)", {topic, after});
+  return row && row->integer(0) != 0;
 }
 
-std::vector<DueTopic> due_topics(sys::Db& db, sys::Time now) {
-  std::string const sql =
-      "SELECT e.topic, COUNT(*) FROM push_state JOIN enrollments e ON e.id = push_state.enrollment_id "
-      "WHERE " +
-      claimable() + " AND " + kServed + " GROUP BY e.topic ORDER BY e.topic";
-  return read_topics(db.query(sql, {now, now}));
+void retry_failed_pushes(sys::Db& db, std::string const& topic, sys::Time now) {
+  constexpr std::uint64_t kAtOnce = 5000;
+  auto const part = [&] {
+    return db.execute(
+        "UPDATE push_state SET due_at = ?, attempts = 0, doubted_since = NULL WHERE topic = ? AND due_at > ? "
+        "AND dead_since IS NULL AND (last_status IS NULL OR last_status <> 200) LIMIT ?",
+        {now, topic, now, kAtOnce});
+  };
+  while (db.retry(part) == kAtOnce) continue;
 }
 
 std::vector<DueTopic> enrolled_topics(sys::Db& db) {
-  return read_topics(
-      db.query("SELECT topic, COUNT(*) FROM enrollments WHERE state IN ('pending', 'current') AND parent_id "
-               "IS NULL GROUP BY topic ORDER BY topic"));
+  std::vector<DueTopic> out;
+  for (auto const& row :
+       db.query("SELECT topic, COUNT(*) FROM enrollments WHERE state IN ('pending', 'current') AND parent_id "
+                "IS NULL GROUP BY topic ORDER BY topic")) {
+    out.push_back({row.text(0), row.integer(1)});
+  }
+  return out;
 }
 
 std::optional<PushTarget> find_push_target(sys::Db& db, std::string_view external_id) {

@@ -11,7 +11,6 @@ namespace sys {
 namespace {
 
 constexpr long kConnectionsPerHost = 4;  // several are welcome, bursts of them are not
-constexpr int kPollMs = 1000;
 
 void start_library() {
   static bool const started = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
@@ -65,12 +64,13 @@ class Round {
   Round(State& state, Next const& next, Done const& done) : state_(state), next_(next), done_(done) {}
 
   void run() {
+    int const poll_ms = static_cast<int>(state_.options.ask_again.count());
     while (true) {
       fill();
       if (active_.empty()) return;
       int running = 0;
       check(curl_multi_perform(state_.multi.get(), &running));
-      if (!collect()) check(curl_multi_poll(state_.multi.get(), nullptr, 0, kPollMs, nullptr));
+      if (!collect()) check(curl_multi_poll(state_.multi.get(), nullptr, 0, poll_ms, nullptr));
     }
   }
 
@@ -81,12 +81,9 @@ class Round {
   };
 
   void fill() {
-    while (!ended_ && active_.size() < state_.options.parallel) {
+    while (active_.size() < state_.options.parallel) {
       auto request = next_();
-      if (!request) {
-        ended_ = true;
-        return;
-      }
+      if (!request) return;
       start(number_++, std::move(*request));
     }
   }
@@ -130,7 +127,6 @@ class Round {
   Done const& done_;
   std::map<CURL*, Active> active_;
   std::size_t number_ = 0;
-  bool ended_ = false;
 };
 
 }  // namespace

@@ -31,6 +31,7 @@ struct HttpOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds total_timeout{30'000};  // of one request, waiting for a connection included
   std::size_t response_limit = 1U << 20U;           // bytes of headers and body
+  std::chrono::milliseconds ask_again{1000};        // how often perform_all asks for more while it waits
 };
 
 struct HttpRequest {
@@ -58,8 +59,10 @@ class HttpClient {
 
   HttpResponse perform(HttpRequest const& request);
 
-  // Runs them all, at most `parallel` at once; `next` gives the next request or nullopt at the end, `done`
-  // gets each answer with the number of its request (0, 1, ... in the order of `next`).
+  // Runs them all, at most `parallel` at once; `next` gives the next request or nullopt when there is none
+  // now, `done` gets each answer with the number of its request (0, 1, ... in the order of `next`). While
+  // requests are under way `next` is asked again, with every answer and every `ask_again`: one answer that
+  // does not come holds up nobody. Ends when nothing is under way and there is no next request.
   void perform_all(std::function<std::optional<HttpRequest>()> const& next,
                    std::function<void(std::size_t, HttpResponse const&)> const& done);
 

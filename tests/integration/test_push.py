@@ -50,7 +50,7 @@ class Pushing(PushCase):
         self.assertIsNone(self.bench.state("gone")["due_at"])
         self.assertIsNotNone(self.bench.state("waiting")["due_at"])   # pushed once it is approved
         self.bench.sql("UPDATE enrollments SET frozen = FALSE")
-        self.round()
+        self.round(clock=61)   # looked at once a minute
         self.assertEqual(self.pushed(), ["good", "frozen"])
 
     def test_a_command_queued_while_the_push_is_under_way_is_pushed_too(self):
@@ -60,27 +60,17 @@ class Pushing(PushCase):
         poll(lambda: self.bench.state("A")["lease_owner"])
         self.bench.due("A")
         self.assertEqual(worker.communicate(timeout=30), ("", ""))
-        self.assertIsNotNone(self.bench.state("A")["due_at"])
-        self.bench.script({})
         self.round()
         self.assertEqual(self.pushed(), ["A", "A"])
         self.assertIsNone(self.bench.state("A")["due_at"])
 
     def test_four_workers_at_once_push_each_device_once(self):
-        names = [f"device-{number}" for number in range(600)]
-        rows = ",".join(f"('{name}', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))" for name in names)
-        self.bench.sql(f"""
-            INSERT INTO devices (external_id, created_at, updated_at) VALUES {rows};
-            INSERT INTO enrollments (uuid, device_id, generation, channel, external_id, current_id, state, auth, topic, push_magic,
-                push_token, token_update_tally, created_at, token_updated_at)
-            SELECT UUID(), id, 1, 'device', external_id, external_id, 'current', 'tls', '{self.topic}', 'magic',
-                RPAD(external_id, 32, X'00'), 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM devices;
-            INSERT INTO push_state (enrollment_id, due_at) SELECT id, UTC_TIMESTAMP(6) FROM enrollments""")
+        self.bench.fleet(600)
         workers = [self.bench.start("pomona-push") for _ in range(4)]
         for worker in workers:
             self.assertEqual(worker.communicate(timeout=60), ("", ""))
             self.assertEqual(worker.returncode, 0)
-        self.assertEqual(sorted(self.pushed()), sorted(names))
+        self.assertEqual(sorted(self.pushed()), sorted(f"D{number}" for number in range(1, 601)))
 
     def test_for_goes_on_looking_and_sigterm_ends_it_with_0_after_what_it_holds(self):
         worker = self.bench.start("pomona-push", "--for", "60s")
@@ -121,9 +111,6 @@ class Leases(PushCase):
         poll(lambda: self.bench.state("A")["lease_owner"])
         return worker
 
-    def end_lease(self):
-        self.bench.sql("UPDATE push_state SET lease_until = NOW(6) - INTERVAL 1 SECOND")
-
     def test_a_worker_killed_between_claim_and_record_loses_nothing(self):
         worker = self.hold()
         worker.kill()
@@ -133,9 +120,24 @@ class Leases(PushCase):
         self.assertEqual(self.pushed(), [])   # still under the lease of the dead one
         left = float(self.bench.sql("SELECT TIMESTAMPDIFF(MICROSECOND, NOW(6), lease_until) / 1e6 FROM push_state"))
         self.assertLessEqual(left, 30)
-        self.end_lease()
+        self.bench.end_leases()
         self.round()
         self.assertEqual(self.pushed(), ["A"])
+
+    def test_a_worker_that_dies_at_any_point_leaves_every_push_to_be_sent_again_and_none_lost(self):
+        for point, first in (("push-claimed", 0), ("push-sent", 3), ("push-recorded", 3)):
+            with self.subTest(point):
+                self.bench.forget()
+                self.enrolled("A", "B", "C")
+                self.assertEqual(self.bench.push(crash=point).returncode, -signal.SIGKILL)
+                self.assertEqual(len(self.pushed()), first)
+                self.assertEqual(self.round(), "")   # what the dead one holds is under its lease
+                self.assertEqual(len(self.pushed()), first)
+                self.bench.end_leases()
+                self.assertEqual(self.round(), "")
+                again = [] if point == "push-recorded" else ["A", "B", "C"]
+                self.assertEqual(sorted(self.pushed()[first:]), again)
+                self.assertEqual({(row["due_at"], row["lease_owner"]) for row in map(self.bench.state, "ABC")}, {(None, None)})
 
     def test_two_workers_never_own_a_device_at_once(self):
         worker = self.hold(seconds=3)
@@ -148,7 +150,7 @@ class Leases(PushCase):
     def test_a_worker_that_was_asleep_beyond_its_lease_overwrites_nothing(self):
         worker = self.hold(seconds=2)
         worker.send_signal(signal.SIGSTOP)
-        self.end_lease()
+        self.bench.end_leases()
         self.bench.script({token_of("A"): {"status": 503, "reason": "ServiceUnavailable"}})
         self.round()
         before = self.bench.state("A")

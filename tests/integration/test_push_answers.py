@@ -7,7 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
 import pki  # noqa: E402
-import push_pki  # noqa: E402
 from polling import poll  # noqa: E402
 from push_bench import PushCase, token_of  # noqa: E402
 
@@ -127,6 +126,31 @@ class Answers(PushCase):
         self.assertEqual(self.bench.sql("SELECT COUNT(*) FROM push_state WHERE dead_since IS NOT NULL").strip(), "0")
         self.assertEqual(len(self.bench.events("push.stopped")), 1)
 
+    def test_a_round_in_which_apns_calls_every_token_bad_buries_nobody(self):
+        for names in ("A", "ABC"):
+            with self.subTest(names):
+                self.bench.forget()
+                self.enrolled(*names)
+                self.bench.script({"*": BAD_TOKEN})
+                for clock in (0, 16 * 60, 50 * 60):   # nor do rounds like it, with longer and longer pauses
+                    self.assertIn("has taken no other push of the topic", self.round(clock=clock))
+                for udid in names:
+                    self.assertEqual((self.bench.state(udid)["dead_since"], self.bench.state(udid)["attempts"]), (None, "3"))
+                self.assertTrue(99 < self.bench.minutes_until_due("A") < 111)
+                self.assertEqual(self.bench.events("push.token-dead"), [])
+
+    def test_a_bad_token_is_believed_once_apns_has_taken_another_push_of_the_topic(self):
+        self.enrolled("A")
+        self.verdict("A", **BAD_TOKEN)
+        self.round()
+        self.enrolled("B")
+        self.round(clock=60)
+        self.assertEqual(self.pushed(), ["B"])
+        self.assertIsNone(self.bench.state("A")["dead_since"])
+        self.round(clock=16 * 60)
+        self.assertIsNotNone(self.bench.state("A")["dead_since"])
+        self.assertEqual(len(self.bench.events("push.token-dead")), 1)
+
     def test_20_refused_are_believed(self):
         names = [f"D{number}" for number in range(20)]
         self.enrolled(*names, "good")
@@ -158,14 +182,31 @@ class Connections(PushCase):
         self.round(clock=120)
         self.assertEqual(self.pushed(), ["B", "A"])
 
-    def test_a_connection_that_goes_away_loses_no_push(self):
+    def test_a_connection_that_goes_away_or_is_lost_loses_no_push(self):
         names = [f"D{number}" for number in range(10)]
-        self.enrolled(*names)
-        self.bench.script({token_of("D4"): [{"goaway": True}, {}]})
-        self.round()
-        self.round(clock=120)
-        self.assertEqual(sorted(set(self.pushed())), names)
-        self.assertEqual(self.bench.sql("SELECT COUNT(*) FROM push_state WHERE due_at IS NOT NULL").strip(), "0")
+        for end in ("goaway", "close"):
+            with self.subTest(end):
+                self.bench.forget()
+                self.enrolled(*names)
+                self.bench.script({token_of("D4"): [{end: True}, {}]})
+                self.bench.push()   # what was under way on that connection has no answer, which may be all of it
+                self.assertEqual(self.round(clock=120), "")
+                self.assertEqual(sorted(set(self.pushed())), names)
+                self.assertEqual(self.bench.sql("SELECT COUNT(*) FROM push_state WHERE due_at IS NOT NULL").strip(), "0")
+
+    def test_a_hanging_push_holds_up_no_other_device_and_no_other_topic(self):
+        other = "com.apple.mgmt.External.99999999-2222-3333-4444-555555555555"
+        self.issue("other", topic=other)
+        self.verdict("A", hang=True)
+        self.enrolled("A")
+        worker = self.bench.start("pomona-push", "--for", "30s")
+        poll(lambda: self.bench.state("A")["lease_owner"])
+        self.enrolled("B")
+        self.enrolled("C", topic=other)
+        poll(lambda: sorted(self.pushed()) == ["B", "C"])
+        self.assertIsNotNone(self.bench.state("A")["lease_owner"])   # still waiting for its answer
+        worker.terminate()
+        worker.communicate(timeout=30)
 
     def test_apns_away_means_try_again_later_and_nobody_is_marked(self):
         self.bench.stop_apns()
@@ -186,25 +227,33 @@ class Connections(PushCase):
 
 
 class Certificates(PushCase):
-    def issue(self, name, ca=None, topic=None, **options):
-        """Imports a push certificate that this test makes."""
-        ca = ca or push_pki.load(self.bench.certs / "ca.pem", self.bench.certs / "ca.key")
-        paths = self.bench.folder / f"{name}.pem", self.bench.folder / f"{name}.key"
-        pki.issue(ca, f"APSP:{name}", client=True, uid=topic or self.topic, **options).write(*paths)
-        return self.bench.json("push-cert", "import", *paths)
-
     def test_a_renewed_certificate_is_used_by_a_running_worker_from_its_next_round(self):
         self.issue("foreign", ca=pki.make_ca("Not Apple"))   # the stand-in ends the handshake
         self.enrolled("A")
         worker = self.bench.start("pomona-push", "--for", "60s")
         poll(lambda: (self.bench.state("A")["last_reason"] or "") != "")
         self.assertEqual(self.pushed(), [])
-        self.assertTrue(self.issue("renewed", days=400)["renewed"])
-        self.bench.due("A")
+        self.assertTrue(self.issue("renewed", days=400)["renewed"])   # A is due again with it
         poll(lambda: self.pushed() == ["A"])
         worker.terminate()
         worker.communicate(timeout=30)
         self.assertEqual(worker.returncode, 0)
+
+    def test_a_new_certificate_tries_again_at_once_what_failed_and_leaves_the_dead_and_repetitions_alone(self):
+        self.enrolled("dead", "repeated", "bad", "busy")
+        self.bench.queue("repeated")
+        self.bench.script({token_of("dead"): BAD_TOKEN, token_of("busy"): {"status": 503, "reason": "ServiceUnavailable"}})
+        self.bench.due("dead", "repeated", "busy")
+        self.bench.sql(f"UPDATE push_state SET due_at = NULL WHERE enrollment_id = {self.bench.id_of('bad')}")
+        self.round()
+        self.bench.script({"*": BAD_TOKEN})
+        self.bench.due("bad")
+        self.round()
+        self.issue("mended", days=401)
+        self.bench.script({})
+        self.assertEqual(self.round(), "")
+        self.assertEqual(sorted(self.pushed()), ["bad", "busy", "repeated"])
+        self.assertIsNotNone(self.bench.state("dead")["dead_since"])
 
     def test_an_expired_certificate_is_refused_loudly_and_disables_nothing(self):
         self.enrolled("A")
@@ -264,8 +313,9 @@ class Send(PushCase):
 
     def test_a_refused_push_is_shown_and_recorded(self):
         self.bench.enroll("A")
+        self.bench.enroll("B")
         self.verdict("A", **BAD_TOKEN)
-        line = self.send("A", exit=1)["A"]
+        line = self.send("A,B", exit=1)["A"]
         self.assertEqual((line["result"], line["status"], line["reason"]), ("bad-token", 400, "BadDeviceToken"))
         self.assertIsNotNone(self.bench.state("A")["dead_since"])
         self.bench.script({})

@@ -5,10 +5,11 @@ apns.py --cert PEM --key PEM --client-ca PEM --port N --log FILE [--open-port N]
 The port wants a client certificate of the push CA, whose subject UID is the only topic it may push to (without one:
 403 MissingProviderToken, as Apple does). The open port asks for none, for load tools that cannot send one. Accepted
 pushes are appended to the log, one JSON object a line: time, token, topic, headers, payload.
-The script is a JSON object from token (or "*") to a verdict, or to a list of verdicts that are used up from the front,
-the last one staying: {"status": 410, "reason": "Unregistered", "timestamp": 1700000000000}, {"delay": seconds},
-{"hang": true} (no answer), {"reset": true} (the stream ends), {"goaway": true} (the connection ends before the
-stream was taken). It is read again whenever it changes.
+The script is a JSON object from token (or "*", all others) to a verdict, or to a list of verdicts for the first, second,
+... push, the last one staying: {} (accepted), {"status": 410, "reason": "Unregistered", "timestamp": 1700000000000},
+{"delay": seconds}, {"hang": true} (no answer), {"reset": true} (the stream ends), {"goaway": true} (the connection ends
+before the stream was taken; later streams are lost with it), {"close": true} (the TCP connection is lost, without a
+word). It is read again whenever it changes.
 """
 import argparse
 import asyncio
@@ -232,6 +233,8 @@ class Connection:
             return
         if verdict.get("reset"):
             self.h2.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        elif verdict.get("close"):
+            self.writer.transport.abort()
         elif verdict.get("goaway"):
             self.h2.close_connection(last_stream_id=max(0, stream - 2))
         elif verdict.get("status", 200) != 200:

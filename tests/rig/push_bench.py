@@ -6,6 +6,7 @@
         bench.push("--verbose")                           one round of pomona-push; CompletedProcess, not checked
         bench.enroll("UDID", topic)                       a current enrolment with token and PushMagic, by SQL
         bench.due("UDID"), bench.state("UDID")            make its push due; its row of push_state as a dict
+        bench.queue("UDID", state="not-now")              a command in its queue, and nothing else
         bench.script({...}), bench.pushes()               verdicts of the stand-in; what it accepted
 """
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import mariadb  # noqa: E402
+import pki  # noqa: E402
 import push_pki  # noqa: E402
 from polling import poll  # noqa: E402
 from ports import free_ports  # noqa: E402
@@ -26,8 +28,8 @@ from ports import free_ports  # noqa: E402
 RIG = Path(__file__).resolve().parent
 ROOT = RIG.parent.parent
 BIN = Path(os.environ.get("POMONA_BUILD", ROOT / "build/asan")) / "bin"
-STATE = ["due_at", "lease_owner", "lease_until", "attempts", "dead_since", "last_pushed_at", "last_status", "last_reason",
-         "last_apns_id"]
+STATE = ["due_at", "lease_owner", "lease_until", "attempts", "unanswered", "dead_since", "doubted_since", "last_pushed_at",
+         "last_status", "last_reason", "last_apns_id"]
 
 
 def token_of(udid):
@@ -63,22 +65,22 @@ class PushBench:
     def argv(self, program, *arguments):
         return [str(BIN / program), *map(str, arguments), "--config", str(self.folder / "pomona.conf")]
 
-    def environment(self, clock):
-        return os.environ | ({"POMONA_TEST_CLOCK": str(clock)} if clock else {})
+    def environment(self, clock, crash=None):
+        return os.environ | ({"POMONA_TEST_CLOCK": str(clock)} if clock else {}) | ({"POMONA_CRASH_AT": crash} if crash else {})
 
-    def run(self, program, *arguments, clock=0):
+    def run(self, program, *arguments, clock=0, crash=None):
         return subprocess.run(self.argv(program, *arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              env=self.environment(clock), timeout=120)
+                              env=self.environment(clock, crash), timeout=120)
 
-    def start(self, program, *arguments, clock=0):
+    def start(self, program, *arguments, clock=0, crash=None):
         return subprocess.Popen(self.argv(program, *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=self.environment(clock))
+                                stderr=subprocess.PIPE, text=True, env=self.environment(clock, crash))
 
     def pomona(self, *arguments, clock=0):
         return self.run("pomona", *arguments, clock=clock)
 
-    def push(self, *arguments, clock=0):
-        return self.run("pomona-push", *arguments, clock=clock)
+    def push(self, *arguments, clock=0, crash=None):
+        return self.run("pomona-push", *arguments, clock=clock, crash=crash)
 
     def checked(self, *arguments, clock=0):
         done = self.pomona(*arguments, clock=clock)
@@ -102,6 +104,17 @@ class PushBench:
                 '{topic or self.topic}', 'magic-{udid}', X'{token or token_of(udid)}', 1,
                 UTC_TIMESTAMP(6) - INTERVAL 1 DAY, UTC_TIMESTAMP(6) - INTERVAL 1 DAY)""")
 
+    def fleet(self, count):
+        """Devices D1, D2, ... as by enroll(), with a push that is due; in a few statements."""
+        self.sql(f"""
+            INSERT INTO devices (external_id, created_at, updated_at) SELECT CONCAT('D', seq), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)
+                FROM seq_1_to_{count};
+            INSERT INTO enrollments (uuid, device_id, generation, channel, external_id, current_id, state, auth, topic, push_magic,
+                push_token, token_update_tally, created_at, token_updated_at)
+            SELECT UUID(), id, 1, 'device', external_id, external_id, 'current', 'tls', '{self.topic}', 'magic',
+                RPAD(external_id, 32, X'00'), 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM devices;
+            INSERT INTO push_state (enrollment_id, topic, due_at) SELECT id, topic, UTC_TIMESTAMP(6) FROM enrollments""")
+
     def id_of(self, udid):
         return f"(SELECT MAX(id) FROM enrollments WHERE external_id = '{udid}')"
 
@@ -109,6 +122,14 @@ class PushBench:
         for udid in udids:
             self.sql(f"INSERT INTO push_state (enrollment_id, due_at) VALUES ({self.id_of(udid)}, UTC_TIMESTAMP(6)) "
                      f"ON DUPLICATE KEY UPDATE due_at = VALUES(due_at)")
+
+    def queue(self, udid, state="queued"):
+        self.sql(f"INSERT INTO commands (uuid, request_type, kind, renderer, created_at, created_by) VALUES (UUID(), 'Test', "
+                 f"'rendered', 'none', UTC_TIMESTAMP(6), 'test'); INSERT INTO queue (enrollment_id, command_id, state, enqueued_at) "
+                 f"VALUES ({self.id_of(udid)}, LAST_INSERT_ID(), '{state}', UTC_TIMESTAMP(6))")
+
+    def end_leases(self):
+        self.sql("UPDATE push_state SET lease_until = NOW(6) - INTERVAL 1 SECOND WHERE lease_owner IS NOT NULL")
 
     def state(self, udid):
         text = self.sql(f"SELECT {', '.join(STATE)} FROM push_state WHERE enrollment_id = {self.id_of(udid)}")
@@ -147,7 +168,7 @@ class PushBench:
 
     def forget(self):
         """Devices, pushes and verdicts of the test before."""
-        self.sql("DELETE FROM push_state; DELETE FROM enrollments; DELETE FROM devices; DELETE FROM events")
+        self.sql("DELETE FROM push_state; DELETE FROM queue; DELETE FROM commands; DELETE FROM enrollments; DELETE FROM devices; DELETE FROM events")
         self.script({})
         if (self.folder / "apns.log").exists():
             os.truncate(self.folder / "apns.log", 0)
@@ -183,6 +204,13 @@ class PushCase(unittest.TestCase):
         for udid in udids:
             self.bench.enroll(udid, **options)
             self.bench.due(udid)
+
+    def issue(self, name, ca=None, topic=None, **options):
+        """Imports a push certificate made for the test."""
+        ca = ca or push_pki.load(self.bench.certs / "ca.pem", self.bench.certs / "ca.key")
+        paths = self.bench.folder / f"{name}.pem", self.bench.folder / f"{name}.key"
+        pki.issue(ca, f"APSP:{name}", client=True, uid=topic or self.topic, **options).write(*paths)
+        return self.bench.json("push-cert", "import", *paths)
 
     def round(self, *arguments, exit=0, clock=0):
         done = self.bench.push(*arguments, clock=clock)

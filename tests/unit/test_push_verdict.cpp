@@ -33,11 +33,29 @@ TopicTally tally(std::int64_t due, int accepted, int refused) {
 
 }  // namespace
 
-TEST_CASE("An accepted push leaves nothing to say and forgets failures") {
-  auto const decision = service::decide_push(claimed(5), answer(200), kNow);
-  CHECK_FALSE(decision.outcome.next_due);
+TEST_CASE("An accepted push is repeated after 5 minutes, then longer, and forgets failures") {
+  auto push = claimed(5);
+  auto const decision = service::decide_push(push, answer(200), kNow);
+  CHECK(decision.outcome.next_due == kNow + minutes(5));
   CHECK(decision.outcome.attempts == 0);
   CHECK(decision.outcome.pushed_at == kNow);
+  push.unanswered = 3;
+  CHECK(service::decide_push(push, answer(200), kNow).outcome.next_due == kNow + minutes(40));
+  push.unanswered = 1000;
+  CHECK(service::decide_push(push, answer(200), kNow).outcome.next_due == kNow + hours(12));
+}
+
+TEST_CASE("A bad token may be a wrong certificate; an unregistered or a dead one stands alone") {
+  auto push = claimed(1);
+  auto const bad = answer(400, "BadDeviceToken");
+  CHECK_FALSE(service::stands_alone(push, bad));
+  CHECK(service::stands_alone(push, answer(410, "Unregistered")));
+  auto const doubted = service::doubted_token(
+      service::dead_token(push, bad, service::decide_push(push, bad, kNow), kNow), kNow);
+  CHECK(doubted.attempts == 2);
+  CHECK(doubted.next_due == kNow + minutes(30));
+  push.dead_since = kNow;
+  CHECK(service::stands_alone(push, bad));
 }
 
 TEST_CASE("Trouble of APNs is waited out 15 minutes, then longer, at most 6 hours") {
