@@ -7,6 +7,7 @@
 #include "store/devices.hpp"
 #include "store/enrollments.hpp"
 #include "store/escrow.hpp"
+#include "store/push.hpp"
 #include "store/queue.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
@@ -112,6 +113,28 @@ std::string escrow_text(Context& context, std::int64_t device_channel_id) {
   return text.empty() ? "nothing" : text;
 }
 
+Value push_of(std::optional<store::PushStatus> const& push) {
+  if (!push) return {};
+  return Object{{"next_at", push->due_at},
+                {"unanswered", push->unanswered},
+                {"failed", push->attempts},
+                {"dead_since", push->dead_since},
+                {"accepted_at", push->last_pushed_at},
+                {"last_status", push->last_status},
+                {"last_reason", push->last_reason}};
+}
+
+std::string push_text(std::optional<store::PushStatus> const& push) {
+  if (!push) return "never possible: no TokenUpdate came";
+  std::string text =
+      push->last_pushed_at ? "accepted " + sys::certbot_time(*push->last_pushed_at) : "none yet";
+  if (push->unanswered > 0) text += ", " + std::to_string(push->unanswered) + " without all answers";
+  if (push->last_status.value_or(0) != 200 && push->last_reason)
+    text += ", last answer " + *push->last_reason;
+  if (push->dead_since) text += ", token dead since " + sys::certbot_time(*push->dead_since);
+  return text + (push->due_at ? ", next " + sys::certbot_time(*push->due_at) : ", none due");
+}
+
 List channels_list(Context& context, std::int64_t device_channel_id) {
   List list;
   for (auto const& user : store::channels_of(context.db(), device_channel_id)) {
@@ -187,7 +210,9 @@ int run_show(Context& context) {
   std::int64_t const device_channel = row.parent_id.value_or(row.id);
   auto fields = about_enrollment(context, row);
   add_device(context, row, fields);
+  auto const push = store::push_status(context.db(), row.id);
   if (context.out().json()) {
+    fields.push_back({"push", "", push_of(push)});
     fields.push_back({"identities", "", identities_of(context, device_channel)});
     fields.push_back({"escrow", "", escrow_of(context, device_channel)});
     fields.push_back({"user_channels", "", channels_list(context, device_channel)});
@@ -196,6 +221,7 @@ int run_show(Context& context) {
     std::string users;
     for (auto const& user : store::channels_of(context.db(), device_channel))
       users += (users.empty() ? "" : ", ") + user.external_id + " (" + state_text(user) + ')';
+    fields.push_back({"push", "Push", push_text(push)});
     fields.push_back({"identities", "Identities", identities_text(context, device_channel)});
     fields.push_back({"escrow", "Escrowed", escrow_text(context, device_channel)});
     fields.push_back({"user_channels", "User channels", users.empty() ? "none" : users});

@@ -43,6 +43,7 @@ install(CODE [[
   pomona_handler(scep "certificates for devices (SCEP)")
   pomona_handler(enroll "enrolment profiles")
   pomona_fill(pomona-push.service.in pomona-push.service lib/systemd/system)
+  pomona_fill(pomona-push-forever.service.in pomona-push-forever.service lib/systemd/system)
   pomona_fill(pomona-push.timer.in pomona-push.timer lib/systemd/system)
   pomona_fill(cron.in cron.d/pomona share/pomona/cron.d)
   pomona_fill(sysusers.conf.in sysusers.d/pomona.conf lib/sysusers.d)

@@ -26,8 +26,10 @@ using Steady = std::chrono::steady_clock;
 constexpr std::ptrdiff_t kTopicsAtOnce = 16;
 // How long one round of a topic takes new work: then verdicts are applied and the certificate is read anew.
 constexpr seconds kRoundTakes{60};
-// How long a stopped topic is left alone by one run; cron's next run looks again anyway.
+// How long a topic is left alone by one run: stopped by refusals, or for want of answers. Another certificate
+// ends it, and cron's next run looks again anyway.
 constexpr seconds kStopped{60};
+constexpr seconds kUnreachable{10};
 // What is due but could not be had is most likely under the lease of another run.
 constexpr std::chrono::milliseconds kNothingHad{500};
 
@@ -270,7 +272,7 @@ void Pusher::finish(sys::Db& db, std::string const& topic, Lane& lane, TopicTall
   }
   std::string const sentence = stop_sentence(topic, tally, stop);
   lane.stopped = true;
-  lane.left_alone_until = Steady::now() + kStopped;
+  lane.left_alone_until = Steady::now() + (stop == TopicTally::Stop::unreachable ? kUnreachable : kStopped);
   if (stop == TopicTally::Stop::unreachable) {
     round.problems.push_back(sentence);
     round.unreachable = true;

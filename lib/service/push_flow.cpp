@@ -46,6 +46,7 @@ std::vector<TokenVerdict> PushFlow::run(sys::HttpClient& client, ClaimPushes con
       [&](std::size_t number, sys::HttpResponse const& response) { answered(number, response); });
   record();
   std::vector<std::int64_t> left;
+  left.reserve(waiting_.size());
   for (auto const& row : waiting_) left.push_back(row.enrollment_id);
   store::release_push_claim(db_, owner_, std::move(left));
   return std::move(verdicts_);
@@ -133,6 +134,7 @@ void PushFlow::keep_leases() {
   if (now - renewed_at_ < kRenewAfter) return;
   renewed_at_ = now;
   std::vector<std::int64_t> ids;
+  ids.reserve(waiting_.size() + under_way_.size() + answered_.size());
   for (auto const& row : waiting_) ids.push_back(row.enrollment_id);
   for (auto const& [number, row] : under_way_) ids.push_back(row.enrollment_id);
   for (auto const& one : answered_) ids.push_back(one.claimed.enrollment_id);

@@ -96,6 +96,16 @@ std::vector<DueTopic> enrolled_topics(sys::Db& db) {
   return out;
 }
 
+std::optional<PushStatus> push_status(sys::Db& db, std::int64_t enrollment_id) {
+  auto const row = db.query_row(
+      "SELECT due_at, attempts, unanswered, dead_since, last_pushed_at, last_status, last_reason FROM "
+      "push_state WHERE enrollment_id = ?",
+      {enrollment_id});
+  if (!row) return std::nullopt;
+  return PushStatus{row->maybe_time(0), row->integer(1),       row->integer(2),   row->maybe_time(3),
+                    row->maybe_time(4), row->maybe_integer(5), row->maybe_text(6)};
+}
+
 std::optional<PushTarget> find_push_target(sys::Db& db, std::string_view external_id) {
   auto const row = db.query_row(
       "SELECT id, external_id, state, frozen, push_token IS NOT NULL AND push_magic IS NOT NULL, topic FROM "

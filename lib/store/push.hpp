@@ -65,6 +65,18 @@ void retry_failed_pushes(sys::Db& db, std::string const& topic, sys::Time now);
 // Live enrolments (pending and current device channels) by topic: whom a push certificate serves.
 std::vector<DueTopic> enrolled_topics(sys::Db& db);
 
+// What an admin is shown of the row; nullopt: the enrolment never sent a TokenUpdate.
+struct PushStatus {
+  std::optional<sys::Time> due_at;
+  std::int64_t attempts = 0;    // failed ones in a row
+  std::int64_t unanswered = 0;  // accepted ones after which commands still waited
+  std::optional<sys::Time> dead_since;
+  std::optional<sys::Time> last_pushed_at;
+  std::optional<std::int64_t> last_status;
+  std::optional<std::string> last_reason;
+};
+std::optional<PushStatus> push_status(sys::Db& db, std::int64_t enrollment_id);
+
 struct PushTarget {
   std::int64_t enrollment_id = 0;
   std::string external_id;

@@ -93,8 +93,8 @@ def full_plan(layout):
         plan.append({"name": name, "argv": [str(path), "--config", str(layout.conf)], "env": env,
                      "sockets": [str(layout.socket(name))], "stamp": program_stamp(layout, path)})
     worker = layout.bin() / "pomona-push"
-    plan.append({"name": "push", "argv": [str(worker), "--config", str(layout.conf), "--for", "5s"], "env": env,
-                 "every": 0.2, "stamp": program_stamp(layout, worker)})
+    plan.append({"name": "push", "argv": [str(worker), "--config", str(layout.conf), "--forever"], "env": env,
+                 "stamp": program_stamp(layout, worker)})
     files = [*sorted(layout.nginx.glob("snippets/*")), *sorted(layout.nginx.glob("local/*.conf")),
              layout.nginx / "nginx.conf", layout.device_cas, layout.https / "server.pem"]
     plan.append({"name": "nginx", "argv": nginx.argv(site(layout)), "env": {"PATH": SYSTEM_PATH},

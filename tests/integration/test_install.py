@@ -50,13 +50,19 @@ class Install(unittest.TestCase):
     def test_systemd_accepts_every_unit(self):
         verified = run("systemd-analyze", "verify", *self.units())
         self.assertEqual((verified.returncode, verified.stderr), (0, ""))
-        self.assertEqual(len(self.units("*.service")), len(PROGRAMS))
+        self.assertEqual({unit.stem for unit in self.units("*.service")}, {*PROGRAMS, "pomona-push-forever"})
 
     def test_systemd_rates_every_service_as_closed(self):
         for unit in self.units("*.service"):
             rated = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
             level = float(re.search(r"exposure level for \S+: ([0-9.]+)", rated.stdout)[1])
             self.assertLess(level, 1.6 if "push" in unit.name else 1.0, unit.name)
+
+    def test_the_service_that_pushes_for_ever_takes_the_place_of_the_timer_and_comes_back(self):
+        unit = (self.prefix / "lib/systemd/system/pomona-push-forever.service").read_text()
+        for line in ("User=pomona-push", "Type=exec", "Restart=always", "Conflicts=pomona-push.timer pomona-push.service",
+                     f"ExecStart={self.prefix}/lib/pomona/pomona-push --forever", "WantedBy=multi-user.target"):
+            self.assertIn(f"\n{line}\n", unit)
 
     def test_only_the_web_server_may_write_to_a_handlers_socket(self):
         for unit in self.units("*.socket"):
