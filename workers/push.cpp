@@ -62,8 +62,8 @@ class Run {
   Run(service::Config const& config, bool verbose)
       : db_(service::open_database(config, service::Patience::round)),
         pusher_(config, sys::SealKey::from_file(config.key_dir, "push"), "pomona-push",
-                {[&config] { return service::open_database(config); }, sys::current_time,
-                 [verbose](service::PushedItem const& item) { log_item(item, verbose); },
+                {[&config] { return service::open_database(config, service::Patience::round); },
+                 sys::current_time, [verbose](service::PushedItem const& item) { log_item(item, verbose); },
                  [this] { return !stopping_; }}) {
     store::check_schema(db_);
   }

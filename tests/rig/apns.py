@@ -222,8 +222,11 @@ class Connection:
     def later(self, seconds, *arguments):
         async def wait():
             await asyncio.sleep(seconds)
-            self.obey(*arguments)
-            await self.flush()
+            try:
+                self.obey(*arguments)
+                await self.flush()
+            except (OSError, h2.exceptions.ProtocolError):
+                pass   # the connection has gone in the meantime
         task = asyncio.ensure_future(wait())
         self.slow.add(task)
         task.add_done_callback(self.slow.discard)
