@@ -85,7 +85,7 @@ void check_topic(MdmContext& context, Presented const& presented, proto::Ids con
 Admission admit(MdmContext& context, Presented const& presented, proto::Ids const& ids,
                 AdmitOptions const& options) {
   std::string const external = ids.external();
-  store::SenderQuery query{presented.sha256, external, options.with_next, false};
+  store::SenderQuery query{presented.sha256, external, options.with_next, false, ids.is_user()};
   store::Sender sender;
   Verdict verdict;
   // A refusal is never decided on what another node may have changed already.

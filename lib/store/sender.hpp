@@ -62,6 +62,7 @@ struct SenderQuery {
   bool with_next = false;
   // Repeats the look-up behind everything that other nodes of a cluster have committed: before a refusal.
   bool synced = false;
+  bool user_channel = false;  // the external id is that of a channel below the certificate's
 };
 
 Sender find_sender(sys::Db& db, SenderQuery const& query);

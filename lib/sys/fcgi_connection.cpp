@@ -55,8 +55,8 @@ class Connection {
     request_.detached = 1;
     FCGX_Finish_r(&request_);
     if (begun_) crash_point("answer-written");
-    if (begun_ && request_.ipcFd < 0) return;  // closed after an error
-    if (begun_) {
+    if (given_ && request_.ipcFd < 0) return;  // libfcgi closed it, after an error
+    if (begun_ && !taken_whole()) {
       ::shutdown(fd_, SHUT_WR);
       drain(fd_);
     }
@@ -76,7 +76,20 @@ class Connection {
   }
 
  private:
+  // Most requests are there as a whole; libfcgi then reads them without a copy being made first.
   bool begin() {
+    waiting_ = peek(fd_);
+    if (waiting_ != Waiting::other) {
+      request_.ipcFd = fd_;
+      given_ = true;
+      request_.keepConnection = 1;  // else FCGX_Accept_r begins by closing it
+      begun_ = FCGX_Accept_r(&request_) >= 0;
+      return begun_;
+    }
+    return begin_slowly();
+  }
+
+  bool begin_slowly() {
     auto const head = read_head(fd_);
     if (!head) return false;
     request_.ipcFd = file_of(*head);
@@ -85,12 +98,20 @@ class Connection {
     if (FCGX_Accept_r(&request_) < 0) return false;
     ::close(request_.ipcFd);
     request_.ipcFd = fd_;
-    begun_ = true;
+    given_ = begun_ = true;
     return true;
+  }
+
+  // Nothing is on its way that closing would throw back at the web server before it has read its answer.
+  bool taken_whole() const {
+    char byte = 0;
+    return waiting_ == Waiting::request && ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
   }
 
   int fd_;
   bool begun_ = false;
+  bool given_ = false;  // the connection itself is in libfcgi's hands
+  Waiting waiting_ = Waiting::other;
   FCGX_Request request_{};
 };
 

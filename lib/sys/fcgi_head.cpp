@@ -17,9 +17,11 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kLongestHead{10};
 constexpr std::chrono::seconds kLongestDrain{2};
 constexpr std::size_t kLargestHead = 1U << 20U;
+constexpr std::size_t kPeeked = 16U << 10U;
 
 constexpr unsigned kBeginRequest = 1;
 constexpr unsigned kParams = 4;
+constexpr unsigned kStdin = 5;
 constexpr unsigned kResponder = 1;
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kBeginBytes = 8;
@@ -49,8 +51,8 @@ bool append(int fd, std::string& bytes, std::size_t size, Clock::time_point dead
   return true;
 }
 
-unsigned byte_at(std::string const& bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
-unsigned pair_at(std::string const& bytes, std::size_t at) {
+unsigned byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
+unsigned pair_at(std::string_view bytes, std::size_t at) {
   return byte_at(bytes, at) << 8U | byte_at(bytes, at + 1);
 }
 
@@ -95,7 +97,60 @@ bool lengths_fit(std::string_view params) {
   return true;
 }
 
+// A record at the start of `bytes`, which it is taken from.
+struct Piece {
+  unsigned type;
+  unsigned id;
+  std::size_t padding;
+  std::string_view content;
+};
+
+std::optional<Piece> take_piece(std::string_view& bytes) {
+  if (bytes.size() < kHeaderBytes || byte_at(bytes, 0) != 1) return std::nullopt;
+  std::size_t const length = pair_at(bytes, 4);
+  std::size_t const padding = byte_at(bytes, kPaddingAt);
+  if (bytes.size() - kHeaderBytes < length + padding) return std::nullopt;
+  Piece const piece{byte_at(bytes, 1), pair_at(bytes, 2), padding, bytes.substr(kHeaderBytes, length)};
+  bytes.remove_prefix(kHeaderBytes + length + padding);
+  return piece;
+}
+
+// libfcgi forgets the padding of a record that ends a stream, and that of BEGIN_REQUEST.
+bool take_head(std::string_view& bytes, unsigned& id) {
+  auto const begin = take_piece(bytes);
+  if (!begin || begin->type != kBeginRequest || begin->id == 0 || begin->padding != 0 ||
+      begin->content.size() != kBeginBytes || pair_at(begin->content, 0) != kResponder) {
+    return false;
+  }
+  id = begin->id;
+  std::string params;
+  while (auto const piece = take_piece(bytes)) {
+    if (piece->type != kParams || piece->id != id) return false;
+    if (piece->content.empty()) return piece->padding == 0 && lengths_fit(params);
+    params += piece->content;
+  }
+  return false;
+}
+
+bool take_body(std::string_view& bytes, unsigned id) {
+  while (auto const piece = take_piece(bytes)) {
+    if (piece->type != kStdin || piece->id != id) return false;
+    if (piece->content.empty()) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+Waiting peek(int fd) {
+  std::array<char, kPeeked> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled below
+  ssize_t const got = ::recv(fd, buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (got <= 0) return Waiting::other;
+  std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
+  unsigned id = 0;
+  if (!take_head(bytes, id)) return Waiting::other;
+  return take_body(bytes, id) && bytes.empty() ? Waiting::request : Waiting::head;
+}
 
 std::optional<std::string> read_head(int fd) {
   auto const deadline = Clock::now() + kLongestHead;

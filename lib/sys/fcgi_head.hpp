@@ -16,6 +16,15 @@ namespace sys {
 // for more than 1 MiB and after ten seconds. What follows stays unread.
 std::optional<std::string> read_head(int fd);
 
+// What is there to be read without waiting.
+enum class Waiting {
+  other,    // not the whole head, or one that libfcgi would read otherwise than it is checked here
+  head,     // a whole head, good by the same rules: libfcgi may read the connection itself
+  request,  // and after it the whole body: a web server sends nothing more
+};
+// Looks without taking anything.
+Waiting peek(int fd);
+
 // Reads and forgets for at most two seconds, so that a peer that is still sending gets to read its answer.
 void drain(int fd);
 

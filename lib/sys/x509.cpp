@@ -59,7 +59,34 @@ std::vector<std::string> sans(X509 const* cert, int type) {
   return out;
 }
 
+// One SEQUENCE with a definite length that is the length of all.
+bool is_one_sequence(std::string_view der) {
+  constexpr unsigned kSequence = 0x30;
+  if (der.size() < 2 || static_cast<unsigned char>(der[0]) != kSequence) return false;
+  std::size_t length = static_cast<unsigned char>(der[1]);
+  std::size_t start = 2;
+  if (length > 0x80) {
+    start += length - 0x80;
+    if (start > 2 + sizeof(std::uint32_t) || start > der.size()) return false;
+    length = 0;
+    for (std::size_t i = 2; i < start; ++i) length = length << 8U | static_cast<unsigned char>(der[i]);
+  }
+  return length != 0x80 && der.size() - start == length;
+}
+
 }  // namespace
+
+std::string certificate_bytes(std::string_view pem) {
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+  auto const begin = pem.find(kBegin);
+  auto const end = begin == std::string_view::npos ? begin : pem.find("-----END CERTIFICATE-----", begin);
+  if (end != std::string_view::npos) {
+    auto const start = begin + kBegin.size();
+    auto der = unbase64(pem.substr(start, end - start));
+    if (der && is_one_sequence(*der)) return *std::move(der);
+  }
+  throw Error(Fault::bad_request, "read certificate: no PEM block of one");
+}
 
 Cert::Cert(x509_st* owned) : cert_(owned, X509_free) {
   if (owned == nullptr) throw Error(Fault::internal, "no certificate");

@@ -63,6 +63,11 @@ class Cert {
   std::shared_ptr<x509_st> cert_;
 };
 
+// The bytes of the first certificate in PEM, unread: what they hash to is known, whether they are a
+// certificate is not. Throws Error{bad_request} where there is no such block or it holds something else than
+// one DER value.
+std::string certificate_bytes(std::string_view pem);
+
 struct ChainCheck {
   bool good = false;
   std::string reason;  // OpenSSL's words when not good

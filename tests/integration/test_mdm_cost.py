@@ -49,12 +49,13 @@ class Cost(mdm_rig.MdmTest):
         self.assertEqual((cost["Com_insert"], cost["Com_update"], cost["Com_delete"]), (0, 0, 0))
         self.assertEqual(self.sql_of_last(), 1)
 
-    def test_idle_with_a_command_is_one_round_trip(self):
+    def test_idle_with_a_command_is_two_round_trips_and_no_write(self):
         device = self.rig.enrolled()
         command = self.rig.enqueue(device)
         self.handed(self.rig.idle(device), command)
         cost = self.cost_of(lambda: self.handed(self.rig.idle(device), command))
-        self.assertEqual((cost["Questions"], cost["Com_stmt_execute"]), (1, 1))
+        self.assertEqual((cost["Questions"], cost["Com_stmt_execute"]), (2, 2))
+        self.assertEqual((cost["Com_insert"], cost["Com_update"], cost["Com_delete"]), (0, 0, 0))
 
     def test_a_report_and_the_next_command_are_two_round_trips(self):
         device = self.rig.enrolled()

@@ -12,6 +12,7 @@ namespace {
 
 constexpr unsigned char kBegin = 1;
 constexpr unsigned char kParams = 4;
+constexpr unsigned char kStdin = 5;
 constexpr std::string_view kResponder("\0\1\0\0\0\0\0\0", 8);
 
 std::string record(unsigned char type, std::string_view content = {}) {
@@ -35,6 +36,18 @@ std::optional<std::string> head_of(std::string const& bytes) {
   auto head = sys::read_head(ends[1]);
   ::close(ends[1]);
   return head;
+}
+
+sys::Waiting waiting(std::string const& bytes) {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) == 0);
+  REQUIRE(::send(ends[0], bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  auto const found = sys::peek(ends[1]);
+  // Whatever it found, everything is still there.
+  std::string left(bytes.size() + 1, '\0');
+  CHECK(::recv(ends[1], left.data(), left.size(), MSG_DONTWAIT) == static_cast<ssize_t>(bytes.size()));
+  for (int const end : ends) ::close(end);
+  return found;
 }
 
 // What becomes of these parameters.
@@ -70,4 +83,27 @@ TEST_CASE("Padding is taken off, because libfcgi does not skip all of it") {
   auto const params = record(kParams, "\3\1ABCx");
   auto const end = record(kParams);
   CHECK(head_of(padded(begin, 64) + padded(params, 3) + padded(end, 255)) == begin + params + end);
+}
+
+TEST_CASE("A request that is there as a whole is told from one whose body is still on its way") {
+  auto const head = record(kBegin, kResponder) + padded(record(kParams, "\3\1ABCx"), 2) + record(kParams);
+  CHECK(waiting(head + record(kStdin)) == sys::Waiting::request);
+  CHECK(waiting(head + padded(record(kStdin, "body"), 4) + record(kStdin)) == sys::Waiting::request);
+  CHECK(waiting(head) == sys::Waiting::head);
+  CHECK(waiting(head + record(kStdin, "body")) == sys::Waiting::head);
+  CHECK(waiting(head + record(kStdin) + "more") == sys::Waiting::head);
+}
+
+TEST_CASE("A head that libfcgi must not see as it came is left to the careful way") {
+  auto const begin = record(kBegin, kResponder);
+  auto const params = record(kParams, "\3\1ABCx");
+  auto const end = record(kParams);
+  CHECK(waiting("x") == sys::Waiting::other);
+  CHECK(waiting(begin + params) == sys::Waiting::other);
+  CHECK(waiting(padded(begin, 8) + params + end) == sys::Waiting::other);
+  CHECK(waiting(begin + params + padded(end, 8)) == sys::Waiting::other);
+  CHECK(waiting(begin + record(kParams, "\3\2ABCx") + end) == sys::Waiting::other);
+  CHECK(waiting(record(kBegin, std::string_view("\0\2\0\0\0\0\0\0", 8)) + params + end) ==
+        sys::Waiting::other);
+  CHECK(waiting(begin + record(kStdin) + params + end) == sys::Waiting::other);
 }

@@ -198,3 +198,20 @@ TEST_CASE("openssl cms verifies what we sign and decrypts what we encrypt") {
   CHECK(sys::verify_attached(folder.get("signed.der"), content).signer.sha256() == made.leaf.sha256());
   CHECK(content == "profile\n");
 }
+
+TEST_CASE("The bytes of a certificate come out of PEM as they went in, without being understood") {
+  auto const cert = make_pair(sys::Key::generate_ec()).ca;
+  CHECK(sys::certificate_bytes(cert.pem()) == cert.der());
+  CHECK(sys::certificate_bytes("before\n" + cert.pem() + cert.pem()) == cert.der());
+  auto const block = [](std::string const& der) {
+    return "-----BEGIN CERTIFICATE-----\n" + sys::base64(der) + "\n-----END CERTIFICATE-----\n";
+  };
+  auto const der = cert.der();
+  for (auto const& wrong :
+       {std::string(), der + 'x', der.substr(0, der.size() - 1), std::string("\x31\x00", 2),
+        std::string("\x30\x80\x00\x00", 4), std::string("\x30\x89"), std::string("\x30")}) {
+    CHECK_THROWS_AS(sys::certificate_bytes(block(wrong)), sys::Error);
+  }
+  CHECK_THROWS_AS(sys::certificate_bytes("-----BEGIN CERTIFICATE-----\n"), sys::Error);
+  CHECK_THROWS_AS(sys::certificate_bytes(cert.pem().substr(30)), sys::Error);
+}
