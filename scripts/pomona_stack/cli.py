@@ -223,7 +223,6 @@ def logs(options):
 
 def main(arguments):
     os.umask(0o077)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = argparse.ArgumentParser(prog="scripts/stack", description=HELP,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["up", "down", "status", "env", "logs"])
@@ -239,6 +238,8 @@ def main(arguments):
     options = parser.parse_args(arguments)
     if options.names and options.command != "logs":
         parser.error(f"{options.command} takes no names")
+    if options.command not in ("up", "down"):   # those write to programs that may have ended, such as a refused client
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         return globals()[options.command](options) or 0
     except StackError as error:
