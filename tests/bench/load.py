@@ -81,6 +81,10 @@ class Duel:
         self.errors = sum(s.errors for s in slices)
 
     @staticmethod
+    def served(cpu):
+        return sum(value for name, value in cpu.items() if name != "generator")
+
+    @staticmethod
     def cpu(slices):
         """Microseconds of processor time of a request, by process, and of the load generator."""
         requests = max(1, sum(s.requests for s in slices))
@@ -90,8 +94,10 @@ class Duel:
         return {name: round(value, 1) for name, value in told.items() if value >= 0.5}
 
     def detail(self):
+        """cpu_ratio: as the ratio, of processor time; other programs on the machine disturb it less."""
         busiest = max(s.generator_cpu / s.seconds for s in self.first + self.second)
-        return {"cpu_us": self.cpu(self.first), "cpu_us_against": self.cpu(self.second),
+        ours, theirs = self.cpu(self.first), self.cpu(self.second)
+        return {"cpu_us": ours, "cpu_us_against": theirs, "cpu_ratio": round(self.served(theirs) / self.served(ours), 3),
                 "p99_ms": round(statistics.median(s.p99 for s in self.first) * 1e3, 2),
                 "p99_ms_against": round(statistics.median(s.p99 for s in self.second) * 1e3, 2),
                 "generator_busy": round(busiest, 2)}
