@@ -91,7 +91,7 @@ class InstallPackages(unittest.TestCase):
     def test_every_package_is_listed_with_a_reason(self):
         for line in (ROOT / "scripts/packages").read_text().splitlines():
             if line and not line.startswith("#"):
-                self.assertRegex(line, r"^(build|run|test|fuzz)\s+[a-z0-9+.-]+\s+# \S")
+                self.assertRegex(line, r"^(build|run|test|fuzz|bench)\s+[a-z0-9+.-]+\s+# \S")
 
 
 if __name__ == "__main__":

@@ -148,7 +148,6 @@ class Connection:
         self.certificate_wanted = certificate_wanted
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values={
-            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: service.max_streams,
             h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 16384})
         self.streams = {}
         self.slow = set()
@@ -170,6 +169,9 @@ class Connection:
             self.writer.close()
             return
         self.h2.initiate_connection()
+        # A limit counts from the moment when the client has acknowledged it (RFC 9113 section 6.5.3): what it sent before is
+        # no offence, however late it is read.
+        self.h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self.service.max_streams})
         self.service.connections.add(self)
         try:
             await self.flush()
