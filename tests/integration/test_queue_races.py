@@ -151,7 +151,7 @@ class Races(mdm_rig.MdmTest):
                     poller.report(command)
             one = self.check_round(command, pollers, (held, released), cancelled)
             late, answered = late + one[0], answered + one[1]
-        self.assertGreater(late, ROUNDS)
+        self.assertGreater(late, 0)
         self.assertGreater(answered, late, "no device was quicker than the cancellation")
 
     def test_clear_against_devices_that_work_their_queue_off(self):
