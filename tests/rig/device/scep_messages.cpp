@@ -35,6 +35,7 @@ int run(const char* recipient_file, const char* pool_folder, int count) {
   const auto recipient = device::certificate_from_pem(device::read_file(recipient_file));
   device::KeyPool pool(pool_folder);
   std::vector<device::Key> keys;
+  keys.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) keys.push_back(pool.take(key_bits, {}));
   std::size_t turn = 0;
   for (std::string challenge; std::getline(std::cin, challenge);) {
