@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "store/leases.hpp"
 #include "store/migrations_embedded.hpp"
@@ -44,7 +45,9 @@ std::vector<MigrationStep> embedded_steps() {
   return steps;
 }
 
-int built_for() { return embedded_steps().back().version; }
+std::string label_of(MigrationStep const& step) {
+  return std::to_string(step.version) + '.' + std::to_string(step.number) + ' ' + step.name;
+}
 
 bool table_exists(sys::Db& db) {
   return db
@@ -58,7 +61,8 @@ void apply(sys::Db& db, MigrationStep const& step, sys::Time now) {
   db.run_unprepared(step.sql);
   db.execute(
       "INSERT INTO schema_migrations (version, step, name, sha256, applied_at, oldest_code) VALUES (?, ?, ?, "
-      "?, ?, ?)",
+      "?, ?, ?) ON DUPLICATE KEY UPDATE name = VALUES(name), sha256 = VALUES(sha256), applied_at = "
+      "VALUES(applied_at)",
       {step.version, step.number, step.name, sys::sha256(step.sql), now, step.oldest_code});
 }
 
@@ -109,8 +113,10 @@ std::vector<MigrationStatus> migration_status(sys::Db& db) {
     std::string const checksum = sys::sha256(step.sql);
     MigrationStatus status{std::move(step), std::nullopt, false};
     if (found != applied.end()) {
-      status.applied_at = found->second.first;
-      status.changed = found->second.second != checksum;
+      bool const same = found->second.second == checksum;
+      bool const repeat = !same && status.step.repeatable();
+      if (!repeat) status.applied_at = found->second.first;
+      status.changed = !same && !repeat;
     }
     out.push_back(std::move(status));
   }
@@ -128,8 +134,7 @@ int migrate(sys::Db& db, std::string const& owner, sys::Time now,
   }
   int done = 0;
   for (auto const& status : migration_status(db)) {
-    std::string const label = std::to_string(status.step.version) + '.' + std::to_string(status.step.number) +
-                              ' ' + status.step.name;
+    std::string const label = label_of(status.step);
     if (status.changed) {
       throw Error(Fault::conflict,
                   "migrate: step " + label +
@@ -146,22 +151,25 @@ int migrate(sys::Db& db, std::string const& owner, sys::Time now,
 }
 
 void check_schema(sys::Db& db) {
-  int const wanted = built_for();
   if (!table_exists(db)) {
     throw Error(Fault::unavailable, "database has no tables yet; run `pomona db migrate`");
   }
-  auto const row =
-      db.query_row("SELECT COALESCE(MAX(version), 0), COALESCE(MAX(oldest_code), 0) FROM schema_migrations");
-  auto const version = row ? row->integer(0) : 0;
-  auto const oldest = row ? row->integer(1) : 0;
-  if (version < wanted) {
-    throw Error(Fault::unavailable, "database schema is version " + std::to_string(version) +
-                                        ", this program needs " + std::to_string(wanted) +
-                                        "; run `pomona db migrate`");
+  std::set<std::pair<std::int64_t, std::int64_t>> applied;
+  std::int64_t oldest = 0;
+  for (auto const& row : db.query("SELECT version, step, oldest_code FROM schema_migrations")) {
+    applied.emplace(row.integer(0), row.integer(1));
+    oldest = std::max(oldest, row.integer(2));
   }
-  if (oldest > wanted) {
+  int built_for = 0;
+  for (auto const& step : embedded_steps()) {
+    built_for = std::max(built_for, step.version);
+    if (applied.contains({step.version, step.number})) continue;
+    throw Error(Fault::unavailable, "database schema lacks step " + label_of(step) +
+                                        ", which this program needs; run `pomona db migrate`");
+  }
+  if (oldest > built_for) {
     throw Error(Fault::unavailable, "database schema needs programs of version " + std::to_string(oldest) +
-                                        " or later, this one is " + std::to_string(wanted) +
+                                        " or later, this one is " + std::to_string(built_for) +
                                         "; upgrade this program");
   }
 }

@@ -11,6 +11,6 @@ struct EmbeddedSql {
   std::string text;
 };
 
-std::vector<EmbeddedSql> embedded_sql();  // in order; grants.sql last
+std::vector<EmbeddedSql> embedded_sql();  // in order; then procedures.sql and grants.sql
 
 }  // namespace store

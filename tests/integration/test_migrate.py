@@ -114,6 +114,25 @@ class Migrate(unittest.TestCase):
         self.assertEqual(status.returncode, 1)
         self.assertRegex(status.stdout, r"(?m)^1\.2 .*changed$")
 
+    def test_a_procedure_whose_text_changed_is_made_anew(self):
+        """What it does is the program's; which tables it finds is the migrations'."""
+        self.bench.checked("db", "migrate")
+        self.bench.sql("CREATE OR REPLACE PROCEDURE settle_report() SELECT 1; "
+                       "UPDATE schema_migrations SET sha256 = REPEAT('x', 32) WHERE version = 0")
+        self.assertRegex(self.bench.pomona("db", "status").stdout, r"(?m)^0\.1 +settle_report .*missing$")
+        self.assertEqual(self.bench.json("db", "migrate"), {"steps_applied": 1})
+        self.assertEqual(self.schema(), self.complete)
+
+    def test_a_schema_that_lacks_a_step_is_not_used_although_later_ones_are_there(self):
+        self.bench.checked("db", "migrate")
+        self.bench.sql("DELETE FROM schema_migrations WHERE version = 4")
+        done = self.bench.pomona("ticket", "list")
+        self.assertEqual(done.returncode, 75)
+        self.assertIn("lacks step 4.1 push_state.topic", done.stderr)
+        self.assertIn("run `pomona db migrate`", done.stderr)
+        self.bench.checked("db", "migrate")
+        self.bench.checked("ticket", "list")
+
     def test_programs_older_than_the_schema_allows_refuse_to_run(self):
         self.bench.checked("db", "migrate")
         self.bench.sql("INSERT INTO schema_migrations VALUES (900, 1, 'later', REPEAT('x', 32), NOW(), 900)")
