@@ -1,7 +1,6 @@
 """Contention and refusals inside a transaction: deadlocks, lock waits and lost certifications run the whole again, at most five times and
 within ten seconds; after that, and where the server can write nothing, 503 and nothing half done."""
 import concurrent.futures
-import subprocess
 import sys
 import time
 import unittest
@@ -12,7 +11,6 @@ import pki  # noqa: E402
 import scep_client  # noqa: E402
 from bench import TOPIC, Bench  # noqa: E402
 from mdm_rig import Rig, command_of  # noqa: E402
-from polling import poll  # noqa: E402
 from scep_bench import ScepBench  # noqa: E402
 
 ATTEMPTS = 5
@@ -121,24 +119,9 @@ class Mdm(Contended):
     # --- locks that somebody really holds ---------------------------------------------------------------------------------
 
     def holder(self):
-        shell = subprocess.Popen(["mariadb", "--no-defaults", "-u", "root", "-S", self.rig.db.socket, "--batch", "--unbuffered",
-                                  "--skip-column-names", "--force", "pomona"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-        def end():
-            shell.stdin.close()
-            shell.kill()
-            shell.wait()
-            shell.stdout.close()
-
-        self.addCleanup(end)
-
-        def say(sql):
-            shell.stdin.write(f"{sql}; SELECT 'said';\n")
-            shell.stdin.flush()
-            while "said" not in shell.stdout.readline():
-                pass
-
-        return say, end
+        session = self.rig.db.session()
+        self.addCleanup(session.close)
+        return session.say
 
     def settled(self, uuid):
         return [self.rig.count(table, f"command_uuid = '{uuid}'") for table in ("results", "events")]
@@ -148,13 +131,13 @@ class Mdm(Contended):
         self.addCleanup(pool.shutdown)
         began = time.monotonic()
         sent = pool.submit(lambda: (self.rig.report(device, uuid), time.monotonic() - began))
-        poll(lambda: self.rig.count("information_schema.innodb_trx", "trx_state = 'LOCK WAIT'"), every=0.2)   # the server keeps what is read sooner
+        self.rig.db.until_blocked()
         return sent
 
     def test_a_row_that_is_locked_for_long_is_503_in_time_and_for_a_moment_is_waited_for(self):
         device = self.rig.enrolled()
         uuid = self.rig.enqueue(device)
-        say, end = self.holder()
+        say = self.holder()
         say(f"START TRANSACTION; SELECT id FROM queue WHERE enrollment_id = {self.rig.enrollment_id(device)} FOR UPDATE")
         answer, took = self.report_while(device, uuid).result()
         self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "60"))
@@ -165,14 +148,13 @@ class Mdm(Contended):
         say("COMMIT")
         self.assertEqual(sent.result()[0].status, 200)
         self.assertEqual(self.settled(uuid), [1, 2])
-        end()
 
     def test_who_loses_a_deadlock_does_all_of_it_again(self):
         device = self.rig.enrolled()
         uuid = self.rig.enqueue(device)
         enrollment = self.rig.enrollment_id(device)
         self.rig.sql(f"UPDATE enrollments SET last_seen_at = NULL WHERE id = {enrollment}; CREATE OR REPLACE TABLE weight (n INT PRIMARY KEY)")
-        say, end = self.holder()
+        say = self.holder()
         say("START TRANSACTION; INSERT INTO weight SELECT seq FROM seq_1_to_1000; "
             f"SELECT id FROM enrollments WHERE id = {enrollment} FOR UPDATE")
         sent = self.report_while(device, uuid)   # holds its delivery, waits for its enrolment
@@ -182,7 +164,6 @@ class Mdm(Contended):
         self.assertLess(took, 10)
         self.assertEqual(self.rig.sql("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'"), "Innodb_deadlocks\t1")
         self.assertEqual(self.settled(uuid), [1, 2])
-        end()
 
 
 class Scep(Contended):

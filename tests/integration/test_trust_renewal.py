@@ -4,6 +4,7 @@ import hashlib
 import plistlib
 import subprocess
 import sys
+import threading
 import unittest
 from pathlib import Path
 
@@ -209,6 +210,23 @@ class Renewal(TrustTest):
             self.handed(self.rig.report(device, offer.uuid), command)
             self.handed(self.rig.idle(renewed), command)
         self.everything_stays(messages)
+
+    def test_a_new_identity_that_is_revoked_while_its_first_message_waits_renews_nothing(self):
+        device = self.rig.enrolled()
+        renewed = self.rig.redeem(device, self.rig.offered(device))
+        admin = self.rig.db.session()
+        self.addCleanup(admin.close)
+        admin.say(f"START TRANSACTION; SELECT id FROM enrollments WHERE id = {self.rig.enrollment_id(device)} FOR UPDATE")
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(self.rig.token_update(renewed)))
+        thread.start()
+        self.rig.db.until_blocked()
+        admin.say(f"UPDATE certificates SET status = 'revoked' WHERE id = {renewed.certificate_id}; COMMIT")
+        thread.join()
+        self.assertEqual(answers[0].status, 400)
+        self.assertIn("revoked meanwhile", self.rig.last_line())
+        self.assertEqual((self.rig.status(device), self.rig.status(renewed)), ("issued", "revoked"))
+        self.assertEqual(self.events_of(device, "enrollment.renewed"), "")
 
     def test_the_overlap_ends(self):
         device = self.rig.enrolled()

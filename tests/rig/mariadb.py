@@ -2,6 +2,8 @@
 
     with mariadb.Scratch() as db:         a server of its own; gone at the end
         db.sql("SELECT 1")                as root, tab-separated text
+        db.session()                      a client that stays and holds its locks: .say(sql), .close()
+        db.until_blocked()                waits until somebody waits for a lock
         db.socket, db.folder, db.passwords   passwords/NAME for each program's user
         db.stop(), db.kill(), db.pause(), db.resume(), db.start()    for tests of faults
 
@@ -15,7 +17,29 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from polling import poll  # noqa: E402
 from pomona_stack import database  # noqa: E402
+
+
+class Session:
+    """A client that stays: what it locks is held until it says COMMIT or is closed."""
+
+    def __init__(self, socket, database):
+        self.shell = subprocess.Popen(["mariadb", "--no-defaults", "-u", "root", "-S", str(socket), "--batch", "--unbuffered",
+                                       "--skip-column-names", "--force", database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def say(self, sql):
+        """Returns when it was done."""
+        self.shell.stdin.write(f"{sql}; SELECT 'said';\n")
+        self.shell.stdin.flush()
+        while "said" not in self.shell.stdout.readline():
+            pass
+
+    def close(self):
+        self.shell.stdin.close()
+        self.shell.kill()
+        self.shell.wait()
+        self.shell.stdout.close()
 
 
 class Scratch:
@@ -46,6 +70,13 @@ class Scratch:
 
     def sql(self, text):
         return database.client(self.socket, text, self.name)
+
+    def session(self):
+        return Session(self.socket, self.name)
+
+    def until_blocked(self):
+        # MariaDB shows the same picture again to whoever asks more often than every 0.1 s.
+        poll(lambda: self.sql("SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'") != "0", every=0.2)
 
     def password(self, user):
         return (self.passwords / user).read_text().strip()
