@@ -2,8 +2,8 @@
 
 #include <openssl/asn1.h>
 #include <openssl/cms.h>
-#include <openssl/err.h>
 
+#include "sys/der.hpp"
 #include "sys/openssl.hpp"
 
 namespace sys {
@@ -13,75 +13,37 @@ namespace {
 // One signer needs one; some clients list what they could have used too.
 constexpr int kMostDigests = 4;
 
-[[noreturn]] void refuse(char const* why) {
-  ERR_clear_error();
-  throw Error(Fault::bad_request, std::string("read CMS: ") + why);
+// Goes into the value that begins the bytes, which must be of this kind.
+DerValue enter(std::string_view bytes, int tag, int tag_class = V_ASN1_UNIVERSAL) {
+  auto const value = read_der(bytes);
+  if (!value || value->tag != tag || value->tag_class != tag_class || !value->constructed)
+    throw Error(Fault::bad_request, "read CMS: not SignedData");
+  return *value;
 }
 
-// Header by header, without recursion. Of an indefinite length only the headers inside are known.
-class Walk {
- public:
-  explicit Walk(std::string_view bytes)
-      : at_(ossl::data(bytes)), end_(ossl::data(bytes) + bytes.size()), until_(end_) {}
+// What stands behind the value that begins the bytes. Of an indefinite length that is not known.
+std::string_view skip(std::string_view bytes, int tag) {
+  auto const value = read_der(bytes);
+  if (!value || value->tag != tag || value->tag_class != V_ASN1_UNIVERSAL || value->indefinite)
+    throw Error(Fault::bad_request, "read CMS: not SignedData");
+  return value->following;
+}
 
-  // Goes to what is inside the next value, which must be of this kind.
-  void enter(int tag, int tag_class) {
-    auto const header = read();
-    if (header.tag != tag || header.tag_class != tag_class || !header.constructed) refuse("not SignedData");
-    indefinite_ = header.indefinite;
-    until_ = header.indefinite ? end_ : at_ + header.length;
-  }
-
-  void skip(int tag) {
-    auto const header = read();
-    if (header.tag != tag || header.tag_class != V_ASN1_UNIVERSAL || header.indefinite)
-      refuse("not SignedData");
-    at_ += header.length;
-  }
-
-  // Whether what was entered last has ended.
-  [[nodiscard]] bool at_end() const {
-    if (!indefinite_) return at_ >= until_;
-    return end_ - at_ < 2 || (at_[0] == 0 && at_[1] == 0);
-  }
-
- private:
-  struct Header {
-    int tag = 0;
-    int tag_class = 0;
-    long length = 0;
-    bool constructed = false;
-    bool indefinite = false;
-  };
-
-  Header read() {
-    Header header;
-    int const form = ASN1_get_object(&at_, &header.length, &header.tag, &header.tag_class, end_ - at_);
-    if ((form & 0x80) != 0) refuse("not SignedData");
-    header.constructed = (form & V_ASN1_CONSTRUCTED) != 0;
-    header.indefinite = (form & 1) != 0;
-    return header;
-  }
-
-  unsigned char const* at_;
-  unsigned char const* end_;
-  unsigned char const* until_;
-  bool indefinite_ = false;
-};
+bool at_end(DerValue const& set, std::string_view rest) {
+  return set.indefinite ? rest.substr(0, 2) == std::string_view("\0\0", 2) || rest.size() < 2 : rest.empty();
+}
 
 }  // namespace
 
 void check_signed_data_head(std::string_view cms) {
-  Walk walk(cms);
-  walk.enter(V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
-  walk.skip(V_ASN1_OBJECT);
-  walk.enter(0, V_ASN1_CONTEXT_SPECIFIC);
-  walk.enter(V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
-  walk.skip(V_ASN1_INTEGER);
-  walk.enter(V_ASN1_SET, V_ASN1_UNIVERSAL);
-  for (int count = 0; !walk.at_end(); ++count) {
-    if (count == kMostDigests) refuse("more than four digest algorithms");
-    walk.skip(V_ASN1_SEQUENCE);
+  auto const info = enter(cms, V_ASN1_SEQUENCE);
+  auto const wrapped = enter(skip(info.content, V_ASN1_OBJECT), 0, V_ASN1_CONTEXT_SPECIFIC);
+  auto const data = enter(wrapped.content, V_ASN1_SEQUENCE);
+  auto const set = enter(skip(data.content, V_ASN1_INTEGER), V_ASN1_SET);
+  auto rest = set.content;
+  for (int count = 0; !at_end(set, rest); ++count) {
+    if (count == kMostDigests) throw Error(Fault::bad_request, "read CMS: more than four digest algorithms");
+    rest = skip(rest, V_ASN1_SEQUENCE);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 
+#include "sys/der.hpp"
 #include "sys/openssl.hpp"
 
 namespace sys {
@@ -16,20 +17,10 @@ using Integer = ossl::Handle<ASN1_INTEGER, ASN1_INTEGER_free>;
   throw Error(Fault::bad_request, std::string("read SCEP content: ") + why);
 }
 
-// The content of the one SEQUENCE that the bytes are.
 std::string_view open_sequence(std::string_view der) {
-  unsigned char const* cursor = ossl::data(der);
-  long length = 0;
-  int tag = 0;
-  int tag_class = 0;
-  int const form = ASN1_get_object(&cursor, &length, &tag, &tag_class, static_cast<long>(der.size()));
-  // 0x80: an error; the lowest bit: an indefinite length, which DER does not have.
-  if ((form & 0x80) != 0 || (form & V_ASN1_CONSTRUCTED) == 0 || (form & 1) != 0 || tag != V_ASN1_SEQUENCE ||
-      tag_class != V_ASN1_UNIVERSAL)
-    refuse("no SEQUENCE");
-  auto const header = static_cast<std::size_t>(cursor - ossl::data(der));
-  if (header + static_cast<std::size_t>(length) != der.size()) refuse("bytes follow it");
-  return der.substr(header);
+  auto const content = only_sequence(der);
+  if (!content) refuse("not one SEQUENCE");
+  return *content;
 }
 
 ossl::NamePtr take_name(std::string_view& rest) {

@@ -8,6 +8,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include "sys/der.hpp"
 #include "sys/digest.hpp"
 #include "sys/openssl.hpp"
 #include "sys/text.hpp"
@@ -59,21 +60,6 @@ std::vector<std::string> sans(X509 const* cert, int type) {
   return out;
 }
 
-// One SEQUENCE with a definite length that is the length of all.
-bool is_one_sequence(std::string_view der) {
-  constexpr unsigned kSequence = 0x30;
-  if (der.size() < 2 || static_cast<unsigned char>(der[0]) != kSequence) return false;
-  std::size_t length = static_cast<unsigned char>(der[1]);
-  std::size_t start = 2;
-  if (length > 0x80) {
-    start += length - 0x80;
-    if (start > 2 + sizeof(std::uint32_t) || start > der.size()) return false;
-    length = 0;
-    for (std::size_t i = 2; i < start; ++i) length = length << 8U | static_cast<unsigned char>(der[i]);
-  }
-  return length != 0x80 && der.size() - start == length;
-}
-
 }  // namespace
 
 std::string certificate_bytes(std::string_view pem) {
@@ -83,7 +69,7 @@ std::string certificate_bytes(std::string_view pem) {
   if (end != std::string_view::npos) {
     auto const start = begin + kBegin.size();
     auto der = unbase64(pem.substr(start, end - start));
-    if (der && is_one_sequence(*der)) return *std::move(der);
+    if (der && only_sequence(*der)) return *std::move(der);
   }
   throw Error(Fault::bad_request, "read certificate: no PEM block of one");
 }
