@@ -60,20 +60,13 @@ struct Record {
   unsigned type;
   unsigned id;
   std::size_t length;
-  std::size_t content;  // where it starts
+  std::size_t padding;
 };
 
-std::optional<Record> next_record(int fd, std::string& bytes, Clock::time_point deadline) {
-  std::size_t const start = bytes.size();
-  if (!append(fd, bytes, kHeaderBytes, deadline) || byte_at(bytes, start) != 1) return std::nullopt;
-  Record const record{byte_at(bytes, start + 1), pair_at(bytes, start + 2), pair_at(bytes, start + 4),
-                      bytes.size()};
-  if (!append(fd, bytes, record.length + byte_at(bytes, start + kPaddingAt), deadline)) return std::nullopt;
-  // libfcgi does not skip the padding of every record: it would read another request than the one checked
-  // here.
-  bytes.resize(record.content + record.length);
-  bytes[start + kPaddingAt] = '\0';
-  return record;
+// nullopt for fewer than eight bytes and for another version of the protocol.
+std::optional<Record> read_header(std::string_view bytes) {
+  if (bytes.size() < kHeaderBytes || byte_at(bytes, 0) != 1) return std::nullopt;
+  return Record{byte_at(bytes, 1), pair_at(bytes, 2), pair_at(bytes, 4), byte_at(bytes, kPaddingAt)};
 }
 
 // One length of a name or value; nullopt when the bytes end before it does.
@@ -97,47 +90,79 @@ bool lengths_fit(std::string_view params) {
   return true;
 }
 
-// A record at the start of `bytes`, which it is taken from.
-struct Piece {
-  unsigned type;
-  unsigned id;
-  std::size_t padding;
-  std::string_view content;
+// What a head may be made of, record by record.
+class Head {
+ public:
+  enum class State { open, whole, wrong };
+
+  State take(Record const& record, std::string_view content) {
+    if (id_ == 0) return begin(record, content) ? State::open : State::wrong;
+    if (record.type != kParams || record.id != id_) return State::wrong;
+    if (content.empty()) return lengths_fit(params_) ? State::whole : State::wrong;
+    params_ += content;
+    return State::open;
+  }
+  [[nodiscard]] unsigned id() const noexcept { return id_; }
+
+ private:
+  bool begin(Record const& record, std::string_view content) {
+    id_ = record.id;
+    return id_ != 0 && record.type == kBeginRequest && content.size() == kBeginBytes &&
+           pair_at(content, 0) == kResponder;
+  }
+
+  unsigned id_ = 0;
+  std::string params_;
 };
 
-std::optional<Piece> take_piece(std::string_view& bytes) {
-  if (bytes.size() < kHeaderBytes || byte_at(bytes, 0) != 1) return std::nullopt;
-  std::size_t const length = pair_at(bytes, 4);
-  std::size_t const padding = byte_at(bytes, kPaddingAt);
-  if (bytes.size() - kHeaderBytes < length + padding) return std::nullopt;
-  Piece const piece{byte_at(bytes, 1), pair_at(bytes, 2), padding, bytes.substr(kHeaderBytes, length)};
-  bytes.remove_prefix(kHeaderBytes + length + padding);
-  return piece;
+// Takes one record from the start of `bytes`, to be given to `take` with its content; false when it is not
+// there as a whole.
+template <typename Take>
+bool take_record(std::string_view& bytes, Take&& take) {
+  auto const record = read_header(bytes);
+  if (!record || bytes.size() - kHeaderBytes < record->length + record->padding) return false;
+  auto const content = bytes.substr(kHeaderBytes, record->length);
+  bytes.remove_prefix(kHeaderBytes + record->length + record->padding);
+  return take(*record, content);
 }
 
-// libfcgi forgets the padding of a record that ends a stream, and that of BEGIN_REQUEST.
-bool take_head(std::string_view& bytes, unsigned& id) {
-  auto const begin = take_piece(bytes);
-  if (!begin || begin->type != kBeginRequest || begin->id == 0 || begin->padding != 0 ||
-      begin->content.size() != kBeginBytes || pair_at(begin->content, 0) != kResponder) {
-    return false;
+// libfcgi forgets the padding of a record that ends a stream, and that of BEGIN_REQUEST: such a head is for
+// read_head().
+bool take_head(std::string_view& bytes, Head& head) {
+  auto state = Head::State::open;
+  while (state == Head::State::open) {
+    bool const taken = take_record(bytes, [&](Record const& record, std::string_view content) {
+      bool const forgotten = record.type == kBeginRequest || content.empty();
+      state = forgotten && record.padding != 0 ? Head::State::wrong : head.take(record, content);
+      return true;
+    });
+    if (!taken) return false;
   }
-  id = begin->id;
-  std::string params;
-  while (auto const piece = take_piece(bytes)) {
-    if (piece->type != kParams || piece->id != id) return false;
-    if (piece->content.empty()) return piece->padding == 0 && lengths_fit(params);
-    params += piece->content;
-  }
-  return false;
+  return state == Head::State::whole;
 }
 
 bool take_body(std::string_view& bytes, unsigned id) {
-  while (auto const piece = take_piece(bytes)) {
-    if (piece->type != kStdin || piece->id != id) return false;
-    if (piece->content.empty()) return true;
+  bool ended = false;
+  while (!ended) {
+    bool const taken = take_record(bytes, [&](Record const& record, std::string_view content) {
+      ended = content.empty();
+      return record.type == kStdin && record.id == id;
+    });
+    if (!taken) return false;
   }
-  return false;
+  return true;
+}
+
+// Reads one record to the end of `bytes`; its content is what ends there. libfcgi does not skip the padding
+// of every record, so it is taken off: it would read another request than the one checked here.
+std::optional<Record> receive_record(int fd, std::string& bytes, Clock::time_point deadline) {
+  std::size_t const start = bytes.size();
+  if (!append(fd, bytes, kHeaderBytes, deadline)) return std::nullopt;
+  auto const record = read_header(std::string_view(bytes).substr(start));
+  if (!record || !append(fd, bytes, record->length + record->padding, deadline)) return std::nullopt;
+  bytes.resize(bytes.size() - record->padding);
+  bytes[start + kPaddingAt] = '\0';
+  return record;
 }
 
 }  // namespace
@@ -147,25 +172,22 @@ Waiting peek(int fd) {
   ssize_t const got = ::recv(fd, buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
   if (got <= 0) return Waiting::other;
   std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-  unsigned id = 0;
-  if (!take_head(bytes, id)) return Waiting::other;
-  return take_body(bytes, id) && bytes.empty() ? Waiting::request : Waiting::head;
+  Head head;
+  if (!take_head(bytes, head)) return Waiting::other;
+  return take_body(bytes, head.id()) && bytes.empty() ? Waiting::request : Waiting::head;
 }
 
 std::optional<std::string> read_head(int fd) {
   auto const deadline = Clock::now() + kLongestHead;
-  std::string head;
-  auto const begin = next_record(fd, head, deadline);
-  if (!begin || begin->type != kBeginRequest || begin->id == 0 || begin->length != kBeginBytes ||
-      pair_at(head, begin->content) != kResponder) {
-    return std::nullopt;
-  }
-  std::string params;
-  while (head.size() <= kLargestHead) {
-    auto const record = next_record(fd, head, deadline);
-    if (!record || record->type != kParams || record->id != begin->id) return std::nullopt;
-    if (record->length == 0) return lengths_fit(params) ? std::optional(std::move(head)) : std::nullopt;
-    params.append(head, record->content, record->length);
+  std::string bytes;
+  Head head;
+  while (bytes.size() <= kLargestHead) {
+    auto const record = receive_record(fd, bytes, deadline);
+    if (!record) return std::nullopt;
+    auto const content = std::string_view(bytes).substr(bytes.size() - record->length);
+    auto const state = head.take(*record, content);
+    if (state == Head::State::wrong) return std::nullopt;
+    if (state == Head::State::whole) return bytes;
   }
   return std::nullopt;
 }
