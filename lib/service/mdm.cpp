@@ -12,6 +12,8 @@ namespace service {
 
 namespace {
 
+constexpr std::size_t kLargeBody = 256U << 10U;
+
 // Anybody can sign with a key of its own, and a large property list takes a good part of a second to read and
 // some time to hash: so nobody's is, until the certificate that it claims is known here. Small ones, nearly
 // all, are spared this look-up.
@@ -33,7 +35,6 @@ MdmAnswer handle_mdm(MdmContext& context, MdmRequest const& request) {
   context.trace.certificate = sys::hex(presented.sha256);
   if (!request.check_in) return handle_report(context, presented, request.body);
   auto const checkin = proto::decode_checkin(request.body, context.config.message_limit);
-  if (request.body.size() > kLargeBody) context.db.limit_time(kRequestStart);
   context.trace.id = checkin.ids.external();
   context.trace.message = checkin.type;
   return check_in(context, presented, checkin, request.body);

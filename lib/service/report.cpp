@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "proto/command.hpp"
-#include "service/mdm.hpp"
 #include "service/render.hpp"
 #include "store/commands.hpp"
 #include "store/events.hpp"
@@ -168,7 +167,6 @@ MdmAnswer settle(Session const& session, Report const& report, std::string_view 
 
 MdmAnswer handle_report(MdmContext& context, Presented const& presented, std::string_view body) {
   Report const report = proto::decode_report(body, std::min(context.config.message_limit, kLargestKept));
-  if (body.size() > kLargeBody) context.db.limit_time(kRequestStart);
   context.trace.id = report.ids.external();
   context.trace.message = proto::status_name(report.status);
   context.trace.command_uuid = report.command_uuid;

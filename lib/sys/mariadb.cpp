@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include <errmsg.h>
 #include <mysql.h>
@@ -61,8 +62,28 @@ struct Db::State {
   bool broken = false;
   bool repeating = false;
   Clock::time_point began;  // the statement under way
-  Clock::time_point latest_start = Clock::time_point::max();
+  Clock::duration allowed = Clock::duration::max();
+  Clock::duration spent{};  // since limit_time()
+  bool counting = false;
   unsigned last_code = 0;
+
+  // While one lives, time is the database's; what its user does in between is not.
+  class Spending {
+   public:
+    explicit Spending(State& state) : state_(state), outer_(!std::exchange(state.counting, true)) {}
+    Spending(Spending const&) = delete;
+    Spending& operator=(Spending const&) = delete;
+    ~Spending() {
+      if (!outer_) return;
+      state_.counting = false;
+      state_.spent += Clock::now() - began_;
+    }
+
+   private:
+    State& state_;
+    bool outer_;
+    Clock::time_point began_ = Clock::now();
+  };
 
   [[nodiscard]] bool waited(unsigned most) const {
     constexpr std::chrono::milliseconds kEarly{50};  // that a time-out may come
@@ -76,7 +97,7 @@ struct Db::State {
     throw Error(fault_of(code), "database: " + doing + ": " + text + " (" + std::to_string(code) + ')');
   }
 
-  [[nodiscard]] bool late() const { return Clock::now() > latest_start; }
+  [[nodiscard]] bool late() const { return spent > allowed; }
 
   // Before anything is sent.
   void begin(std::string_view sql) {
@@ -84,7 +105,7 @@ struct Db::State {
     if (!late()) return;
     last_code = 0;
     throw Error(Fault::unavailable,
-                "database: " + gist(sql) + ": not begun, the time of this request is used up");
+                "database: " + gist(sql) + ": not begun, the database has used up the time of this request");
   }
 
   void close() {
@@ -95,6 +116,7 @@ struct Db::State {
 
   void connect() {
     close();
+    Spending const spending(*this);
     Probe const probe;
     if (!probe.allowed())
       throw Error(Fault::unavailable, "database: it does not answer; another thread asks whether it is back");
@@ -155,14 +177,15 @@ struct Db::State {
 
   Result run(std::string_view sql, DbParams const& params, bool uncounted = false) {
     begin(sql);
+    Spending const spending(*this);
     MYSQL_STMT* statement = prepared(sql);
     if (mysql_stmt_param_count(statement) != params.size()) {
       throw Error(Fault::internal, "database: " + gist(sql) + ": wrong number of parameters");
     }
     Binding binding(params);
     if (packet > 0 && binding.bytes() + kPacketOverhead > packet) {
-      throw Error(Fault::bad_request, "database: " + gist(sql) + ": " + std::to_string(binding.bytes()) +
-                                          " bytes are more than max_allowed_packet allows");
+      throw Error(Fault::internal, "database: " + gist(sql) + ": " + std::to_string(binding.bytes()) +
+                                       " bytes are more than max_allowed_packet allows");
     }
     if (!params.empty()) mysql_stmt_bind_param(statement, binding.data());
     if (!uncounted) ++round_trips;
@@ -234,6 +257,7 @@ struct Db::State {
 
   void plain(char const* sql) {
     begin(sql);
+    Spending const spending(*this);
     ++round_trips;
     if (mysql_query(connection.get(), sql) != 0)
       fail(sql, mysql_errno(connection.get()), mysql_error(connection.get()));
@@ -257,6 +281,7 @@ struct Db::State {
   void rollback() noexcept {
     in_transaction = false;
     if (!connection || broken) return;
+    Spending const spending(*this);
     // No time to ask: the server rolls back what a closed connection leaves.
     if (late() || mysql_query(connection.get(), "ROLLBACK") != 0) close();
   }
@@ -287,6 +312,7 @@ struct Db::State {
         repeating = false;
         throw;
       }
+      Spending const spending(*this);
       back_off(attempt);
     }
   }
@@ -328,6 +354,7 @@ bool Db::insert_unless_duplicate(std::string_view sql, DbParams const& params) {
 void Db::run_unprepared(std::string_view sql) {
   if (!state_->connection || state_->broken) state_->connect();
   state_->begin(sql);
+  State::Spending const spending(*state_);
   ++state_->round_trips;
   MYSQL* connection = state_->connection.get();
   if (mysql_real_query(connection, sql.data(), static_cast<unsigned long>(sql.size())) != 0) {
@@ -337,7 +364,10 @@ void Db::run_unprepared(std::string_view sql) {
                                                                  mysql_free_result);
 }
 
-void Db::limit_time(std::chrono::milliseconds most) { state_->latest_start = Clock::now() + most; }
+void Db::limit_time(std::chrono::milliseconds most) {
+  state_->allowed = most;
+  state_->spent = {};
+}
 bool Db::in_transaction() const noexcept { return state_->in_transaction; }
 std::uint64_t Db::round_trips() const noexcept { return state_->round_trips; }
 

@@ -91,9 +91,9 @@ class Db {
   Db& operator=(Db const&) = delete;
   ~Db();
 
-  // From now on, until the next call: a statement that would begin later than this is refused with
-  // Error{unavailable}, and nothing is tried again. The last one to begin may still take
-  // DbOptions::reply_seconds.
+  // From now on, until the next call: when the database has taken this long in all, a further statement is
+  // refused with Error{unavailable}, and nothing is tried again. What the caller does between statements does
+  // not count. The last one to begin may still take DbOptions::reply_seconds.
   void limit_time(std::chrono::milliseconds most);
 
   // SELECT, CALL (first result set), INSERT ... RETURNING. Outside a transaction a lost connection is opened

@@ -67,8 +67,13 @@ TEST_CASE("values come back as they went in: NULL, empty, numbers, bytes, times,
 
 TEST_CASE("a value above max_allowed_packet is refused before it is sent, and the connection stays usable") {
   auto db = connect();
-  CHECK_THROWS_WITH(db.query("SELECT LENGTH(?)", {std::string(64U << 20U, 'x')}),
-                    Catch::Contains("max_allowed_packet"));
+  try {
+    db.query("SELECT LENGTH(?)", {std::string(64U << 20U, 'x')});
+    FAIL("it was sent");
+  } catch (sys::Error const& error) {
+    CHECK(error.fault() == sys::Fault::internal);  // whoever sent it is told nothing else than that it is us
+    CHECK(std::string(error.what()).find("max_allowed_packet") != std::string::npos);
+  }
   CHECK(db.query_row("SELECT 1")->integer(0) == 1);
 }
 
@@ -159,6 +164,28 @@ TEST_CASE("an absent server is unavailable, not a defect") {
   } catch (sys::Error const& error) {
     CHECK(error.fault() == sys::Fault::unavailable);
   }
+}
+
+TEST_CASE("only the time that the database takes counts against the limit, and then no statement begins") {
+  using std::chrono::milliseconds;
+  auto db = connect();
+  db.limit_time(milliseconds(200));
+  auto const until = std::chrono::steady_clock::now() + milliseconds(300);
+  while (std::chrono::steady_clock::now() < until) continue;  // as whoever reads a large message
+  CHECK(db.query_row("SELECT ?", {1})->integer(0) == 1);
+  db.query("SELECT SLEEP(0.3)");
+  for (int i = 0; i < 2; ++i) {
+    try {
+      db.query("SELECT ?", {i});
+      FAIL("a statement began after the time was used up");
+    } catch (sys::Error const& error) {
+      CHECK(error.fault() == sys::Fault::unavailable);
+      CHECK(std::string(error.what()).find("used up the time of this request") != std::string::npos);
+    }
+  }
+  CHECK_THROWS_AS(db.transaction([&] { db.query("SELECT 3"); }), sys::Error);
+  db.limit_time(milliseconds(200));
+  CHECK(db.query_row("SELECT ?", {4})->integer(0) == 4);
 }
 
 TEST_CASE("a prepared statement costs one round trip after its first use") {
