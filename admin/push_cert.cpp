@@ -1,7 +1,13 @@
 // `pomona push-cert`: the certificates by which APNs knows this server.
-#include "service/push_cert.hpp"
+#include "push_cert.hpp"
 
-#include "nouns.hpp"
+#include <iostream>
+#include <iterator>
+
+#include <unistd.h>
+
+#include "service/push_cert.hpp"
+#include "service/push_staging.hpp"
 #include "sys/error.hpp"
 #include "sys/file.hpp"
 #include "sys/text.hpp"
@@ -10,124 +16,158 @@ namespace admin {
 
 namespace {
 
-using service::PushCertificate;
-using store::CertStatus;
+constexpr std::size_t kLargestFile = 1U << 20U;
 
-std::string devices_text(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " device" : " devices");
+std::vector<service::NamedFile> read_arguments(Context& context) {
+  std::vector<service::NamedFile> files;
+  for (auto const& name : context.arguments()) {
+    files.push_back({name, sys::SecretBytes(sys::read_file(name, kLargestFile))});
+  }
+  return files;
 }
 
-int run_import(Context& context) {
-  auto const& files = context.arguments();
-  auto const file = sys::read_secret_file(files.at(0));
-  std::optional<sys::SecretBytes> key_file;
-  if (files.size() > 1) key_file = sys::read_secret_file(files.at(1));
-  auto const pair = service::read_push_pair(file.view(), key_file, context.now());
-  auto const done = service::import_push_certificate(context.db(), context.key("push"), pair,
-                                                     context.has("new-topic"), context.who(), context.now());
-  context.out().value(Object{{"topic", done.topic},
+// The count is typed by a person who sees what it means, or named by a script that knows it.
+std::optional<std::int64_t> confirmed_count(Context& context, std::string const& old) {
+  constexpr std::int64_t kMost = 1'000'000'000;
+  if (auto const given = context.number("confirm", 0, kMost)) return given;
+  std::int64_t const lost = service::devices_of_topic(context.db(), old);
+  if (lost == 0 || ::isatty(STDIN_FILENO) == 0) return std::nullopt;
+  std::cerr
+      << "Topic " << old << " has " << devices_text(lost)
+      << " enrolled. None of them can be woken any more once it is given up: each must be enrolled again by "
+         "hand.\nType the number of devices that will be lost to go on: "
+      << std::flush;
+  std::string typed;
+  std::getline(std::cin, typed);
+  return sys::parse_integer(sys::trim(typed)).value_or(-1);
+}
+
+service::TopicChoice topic_choice(Context& context) {
+  service::TopicChoice choice;
+  choice.new_topic = context.has("new-topic");
+  if (choice.new_topic && context.has("replace-topic")) {
+    context.usage(
+        "--new-topic is for a topic beside the others, --replace-topic for one in place of another; "
+        "only one of them can be meant");
+  }
+  if (!context.has("replace-topic")) {
+    if (context.has("confirm")) context.usage("--confirm belongs to --replace-topic");
+    return choice;
+  }
+  choice.replace = context.option("replace-topic");
+  choice.confirmed = confirmed_count(context, *choice.replace);
+  return choice;
+}
+
+store::PushTopicNote topic_note(Context& context) {
+  constexpr std::size_t kLongestId = 255;
+  constexpr std::size_t kLongestNote = 1000;
+  store::PushTopicNote note;
+  auto const take = [&](char const* key, std::size_t longest) -> std::optional<std::string> {
+    if (!context.has(key)) return std::nullopt;
+    auto text = context.option(key);
+    if (text.size() > longest || !sys::is_utf8(text)) {
+      context.usage(std::string("--") + key + ": at most " + std::to_string(longest) + " bytes of UTF-8");
+    }
+    return text;
+  };
+  note.apple_id = take("apple-id", kLongestId);
+  note.note = take("note", kLongestNote);
+  return note;
+}
+
+void print_import(Context& context, service::PushImport const& done) {
+  context.out().value(Object{{"kind", "push"},
+                             {"topic", done.topic},
                              {"sha256", sys::hex(done.sha256)},
                              {"not_after", done.not_after},
                              {"changed", !done.unchanged},
                              {"renewed", done.replaced.has_value()},
                              {"devices", done.devices},
+                             {"devices_lost", done.lost},
                              {"warnings", List(done.warnings.begin(), done.warnings.end())}});
   if (done.unchanged) {
     context.out().line("This certificate is the active one of " + done.topic + " already; nothing changed.");
-    return 0;
+    return;
   }
   context.out().line(done.topic + (done.replaced ? ": renewed" : ": imported") + ", good until " +
                      sys::certbot_time(done.not_after) + ", serves " + devices_text(done.devices) +
                      ". pomona-push uses it from its next round.");
+  if (done.replaced) {
+    context.out().line("The one before is kept; `pomona push-cert rollback " + done.topic +
+                       "` goes back to it.");
+  }
+  if (done.lost > 0) context.out().line(devices_text(done.lost) + " of the topic given up are lost.");
   for (auto const& warning : done.warnings) context.out().line("Warning: " + warning);
+}
+
+int run_import(Context& context) {
+  auto const files = service::read_push_files(
+      read_arguments(context), [&](std::string const& name) { return ask_pass_phrase(context, name); });
+  auto const leaf = service::push_leaf(files);
+  auto const staged = service::find_staged_key(context.db(), context.key("push"), leaf);
+  auto const pair = service::check_push_pair(files, leaf, staged ? std::optional(staged->key) : std::nullopt,
+                                             context.now());
+  auto const note = topic_note(context);
+  auto const choice = topic_choice(context);
+  print_import(context, service::import_push_certificate(context.db(), context.key("push"), pair, choice,
+                                                         note, context.who(), context.now()));
   return 0;
 }
 
-// What running out means, and what to do; nothing while most of its life is ahead.
-std::string next_step(PushCertificate const& certificate, sys::Time now) {
-  auto const& row = certificate.row;
-  if (row.status != CertStatus::active) return "";
-  auto const life = row.not_after - row.not_before;
-  if (row.not_after < now) {
-    return devices_text(certificate.devices) +
-           " cannot be woken; renew it at identity.apple.com (Renew, not Create, same Apple ID), then "
-           "`pomona "
-           "push-cert import`";
-  }
-  if (row.not_after - now < life / 10) {
-    return "renew it at identity.apple.com (Renew, not Create, same Apple ID), then `pomona push-cert "
-           "import`; once expired, " +
-           devices_text(certificate.devices) + " cannot be woken";
-  }
-  return "";
-}
-
-CertificateBlock block_of(PushCertificate const& certificate, sys::Time now, bool all) {
-  auto const& row = certificate.row;
-  CertificateBlock block{"Push certificate " + row.topic.value_or("?"), {}, row.not_before, row.not_after};
-  block.fields = {{"topic", "", row.topic},
-                  {"status", "Status", store::cert_status_name(row.status)},
-                  {"serial", "Serial Number", sys::hex(row.serial)}};
-  // In JSON always; as text only where all is asked for.
-  auto const add = [&](char const* key, char const* title, Value value) {
-    block.fields.push_back({key, all ? title : "", std::move(value)});
-  };
-  add("subject", "Subject", row.subject);
-  add("issuer", "Issuer", row.issuer);
-  add("sha256", "SHA-256", sys::hex(row.sha256.value_or("")));
-  add("imported_at", "Imported", row.created_at);
-  block.notes = {{"devices", "Enrolled Devices", certificate.devices}};
-  std::string const next = next_step(certificate, now);
-  if (!next.empty()) block.notes.push_back({"next_step", "Next Step", next});
-  return block;
-}
-
-int run_list(Context& context) {
-  std::vector<CertificateBlock> blocks;
-  for (auto const& certificate : service::list_push_certificates(context.db(), std::nullopt)) {
-    blocks.push_back(block_of(certificate, context.now(), false));
-  }
-  context.out().certificates(
-      blocks, "No push certificate. Get one at identity.apple.com and `pomona push-cert import CERT KEY`.",
-      context.now());
-  return 0;
-}
-
-int run_show(Context& context) {
+int run_rollback(Context& context) {
   std::optional<std::string> topic;
   if (!context.arguments().empty()) topic = context.arguments().front();
-  std::vector<CertificateBlock> blocks;
-  for (auto const& certificate : service::list_push_certificates(context.db(), topic)) {
-    if (!topic && certificate.row.status != CertStatus::active) continue;
-    blocks.push_back(block_of(certificate, context.now(), true));
+  auto const done = service::roll_back_push_certificate(context.db(), context.key("push"), topic,
+                                                        context.who(), context.now());
+  auto const& active = done.now_active;
+  std::string const name = active.topic.value_or("");
+  context.out().value(
+      Object{{"topic", name},
+             {"sha256", sys::hex(active.sha256.value_or(""))},
+             {"not_after", active.not_after},
+             {"set_aside", done.set_aside ? Value(sys::hex(done.set_aside->sha256.value_or(""))) : Value()},
+             {"devices", done.devices}});
+  context.out().line(name + ": the certificate before is active again (serial " + sys::hex(active.serial) +
+                     "), good until " + sys::certbot_time(active.not_after) + ", serves " +
+                     devices_text(done.devices) + ". pomona-push uses it from its next round.");
+  if (done.set_aside) {
+    context.out().line("The other one (serial " + sys::hex(done.set_aside->serial) +
+                       ") is kept; a second rollback goes back to it.");
   }
-  if (blocks.empty()) {
-    throw sys::Error(sys::Fault::not_found,
-                     topic ? "no push certificate of topic " + sys::escape_controls(*topic) +
-                                 "; `pomona push-cert list` lists them"
-                           : std::string("no active push certificate; `pomona push-cert "
-                                         "import` makes one so"));
-  }
-  context.out().certificates(blocks, "", context.now());
   return 0;
 }
 
 }  // namespace
 
-Noun push_cert_noun() {
-  Verb import{"import", "take in a push certificate with its key", "FILE [KEYFILE]", 1, 2, {}, run_import};
-  import.options = {{"new-topic", "it is meant for another topic than that of the enrolled devices", "", ""}};
+std::vector<Verb> push_cert_import_verbs() {
+  Verb import{"import", "take in a push certificate with its key", "FILE [FILE]", 1, 2, {}, run_import};
+  import.options = {
+      password_file_option(),
+      {"apple-id", "the account at identity.apple.com that it was made with; kept and shown at renewal", "ID",
+       ""},
+      {"note", "what else is to be remembered about the topic", "TEXT", ""},
+      {"new-topic", "it is meant for another topic beside that of the enrolled devices", "", ""},
+      {"replace-topic", "its topic takes the place of this one, whose devices are lost", "TOPIC", ""},
+      {"confirm", "with --replace-topic: how many devices are lost, where nobody can type it", "N", ""}};
   import.details =
-      "PEM: the certificate and its key in one file or in two. It takes the place of the active certificate "
-      "of "
-      "the same\ntopic, which is kept; pomona-push uses it from its next round. A certificate of another "
-      "topic "
-      "is refused while devices\nare enrolled: they accept pushes of their own topic only.";
-  Verb list{"list",  "list the push certificates, the active ones and those they replaced", "", 0, 0, {},
-            run_list};
-  Verb show{"show", "show the active push certificates, or all of a topic", "[TOPIC]", 0, 1, {}, run_show};
-  return {
-      "push-cert", "the certificates by which Apple's push service knows this server", {import, list, show}};
+      "Any form: PEM, DER, PKCS#12 (.p12); the key as PKCS#1, PKCS#8 or encrypted; certificate and key in "
+      "one file or\n"
+      "in two. No key is needed where `pomona push-cert request` made it here. It takes the place of the "
+      "active\n"
+      "certificate of the same topic, which is kept; pomona-push uses it from its next round. A certificate "
+      "of\n"
+      "another topic is refused while devices are enrolled: they accept pushes of their own topic only.";
+  Verb rollback{"rollback",  "go back to the certificate before; once more: forth again", "[TOPIC]", 0, 1, {},
+                run_rollback};
+  return {import, rollback};
+}
+
+Noun push_cert_noun() {
+  std::vector<Verb> verbs;
+  for (auto const& some : {push_cert_import_verbs(), push_cert_show_verbs()})
+    verbs.insert(verbs.end(), some.begin(), some.end());
+  return {"push-cert", "the certificates by which Apple's push service knows this server", verbs};
 }
 
 }  // namespace admin

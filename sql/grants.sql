@@ -250,6 +250,8 @@ GRANT SELECT ON enrollments TO 'pomona-maintain'@'localhost';
 GRANT SELECT ON profiles TO 'pomona-maintain'@'localhost';
 -- step: pomona-maintain certificates_public
 GRANT SELECT ON certificates_public TO 'pomona-maintain'@'localhost';
+-- step: pomona-maintain push_topics
+GRANT SELECT ON push_topics TO 'pomona-maintain'@'localhost';
 -- step: pomona-maintain certificates_device
 GRANT SELECT ON certificates_device TO 'pomona-maintain'@'localhost';
 -- step: pomona-maintain commands

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "store/cert_usage.hpp"
+#include "store/push_requests.hpp"
 #include "sys/file.hpp"
 #include "sys/x509.hpp"
 
@@ -68,6 +69,17 @@ void judge(CertReport& report, sys::Time now) {
   report.consequence = filled(words.consequence, report.used_by);
   report.act_after = attention_from(report.not_before, report.not_after);
   if (report.counts && report.expiry != Expiry::good) report.next_step = words.next_step;
+}
+
+// The Apple ID is what must not be forgotten at renewal: another one cannot renew the topic.
+void add_apple_ids(std::vector<CertReport>& reports, sys::Db& db) {
+  auto const notes = store::push_topic_notes(db);
+  for (auto& report : reports) {
+    if (report.kind != "push" || report.next_step.empty() || !report.row || !report.row->topic) continue;
+    auto const note = notes.find(*report.row->topic);
+    if (note == notes.end() || !note->second.apple_id) continue;
+    report.next_step += "; the Apple ID is " + *note->second.apple_id;
+  }
 }
 
 struct Usage {
@@ -184,6 +196,7 @@ std::vector<CertReport> report_certificates(sys::Db& db, Config const& config, b
     add_identity_summaries(reports, db, usage);
   }
   for (auto& report : reports) judge(report, now);
+  add_apple_ids(reports, db);
   std::stable_sort(reports.begin(), reports.end(), [](CertReport const& a, CertReport const& b) {
     return std::pair(rank(a), a.not_after) < std::pair(rank(b), b.not_after);
   });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "service/push_staging.hpp"
 #include "store/events.hpp"
 #include "store/push.hpp"
 #include "store/secrets.hpp"
@@ -19,94 +20,6 @@ using sys::Error;
 using sys::Fault;
 
 constexpr char const* kDoing = "import push certificate: ";
-constexpr char const* kUserId = "0.9.2342.19200300.100.1.1";  // UID, where Apple puts the topic
-
-[[noreturn]] void refuse(std::string const& why) { throw Error(Fault::bad_request, kDoing + why); }
-
-std::optional<std::string> topic_of(sys::Cert const& cert) {
-  auto topic = cert.subject_value(kUserId);
-  if (!topic || !topic->starts_with(kPushTopicPrefix)) return std::nullopt;
-  return topic;
-}
-
-// The column is ascii; and a topic is a header value.
-bool is_topic_text(std::string_view topic) {
-  constexpr std::size_t kLongest = 255;
-  return topic.size() <= kLongest && std::all_of(topic.begin(), topic.end(), [](unsigned char c) {
-           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
-                  c == '-' || c == '_';
-         });
-}
-
-// The usual wrong files, told apart before a parser only says "cannot read".
-void refuse_wrong_kind(std::string_view file) {
-  if (file.find("-----BEGIN CERTIFICATE REQUEST-----") != std::string_view::npos ||
-      file.find("-----BEGIN NEW CERTIFICATE REQUEST-----") != std::string_view::npos) {
-    refuse(
-        "the file holds a certificate request; upload that at identity.apple.com and import what you get "
-        "back");
-  }
-  if (file.find("-----BEGIN ") != std::string_view::npos) return;
-  // SEQUENCE { INTEGER 3, ... is PKCS#12; a certificate begins SEQUENCE { SEQUENCE.
-  constexpr std::string_view kVersion3("\x02\x01\x03", 3);
-  if (file.substr(0, 8).find(kVersion3) != std::string_view::npos) {
-    refuse(
-        "the file is PKCS#12; convert it with `openssl pkcs12 -in FILE -nodes -out pair.pem` and import "
-        "pair.pem");
-  }
-}
-
-// A key file often stands in one file with the certificate; only its own block is given to the parser.
-std::string_view key_block(std::string_view file) {
-  constexpr std::string_view kKeyWord = "PRIVATE KEY-----";
-  auto const word = file.find(kKeyWord);
-  if (word == std::string_view::npos) return file;
-  auto const begin = file.rfind("-----BEGIN ", word);
-  auto const end = file.find(kKeyWord, word + kKeyWord.size());
-  if (begin == std::string_view::npos || end == std::string_view::npos) return file;
-  return file.substr(begin, end + kKeyWord.size() - begin);
-}
-
-sys::Key read_key(std::string_view file, bool own_file) {
-  if (!own_file && file.find("PRIVATE KEY-----") == std::string_view::npos) {
-    refuse("the file holds no private key; name the key's file after it: `pomona push-cert import CERT KEY`");
-  }
-  try {
-    return sys::Key::read_private(key_block(file));
-  } catch (Error const& error) {
-    std::string text = error.what();
-    if (text.find("encrypted") != std::string::npos) {
-      text += "; take it off with `openssl pkey -in KEY -out plain.key`";
-    }
-    refuse(text);
-  }
-}
-
-// The certificate with a topic, wherever it stands in the file; the others are its chain.
-sys::Cert take_leaf(std::vector<sys::Cert>& certs) {
-  auto const found = std::find_if(certs.begin(), certs.end(),
-                                  [](sys::Cert const& cert) { return topic_of(cert).has_value(); });
-  if (found == certs.end()) {
-    refuse("the certificate of " + sys::escape_controls(certs.front().subject()) +
-           " has no topic (a subject UID that begins with " + kPushTopicPrefix +
-           "); it is not an MDM push certificate. Those come from identity.apple.com and are called "
-           "APSP:...");
-  }
-  sys::Cert leaf = *found;
-  certs.erase(found);
-  return leaf;
-}
-
-void check_dates(sys::Cert const& cert, sys::Time now) {
-  if (cert.not_after() < now) {
-    refuse("it expired on " + sys::certbot_time(cert.not_after()) +
-           "; renew it at identity.apple.com (Renew, not Create, with the same Apple ID) and import the new "
-           "one");
-  }
-  if (now < cert.not_before()) {
-    refuse("it is valid only from " + sys::certbot_time(cert.not_before()) + "; check this host's clock");
-  }
-}
 
 std::string key_purpose(std::string_view sha256) { return "push key " + sys::hex(sha256); }
 
@@ -116,23 +29,61 @@ std::int64_t count_of(std::vector<store::DueTopic> const& topics, std::string co
   return found == topics.end() ? 0 : found->count;
 }
 
+std::string devices_text(std::int64_t count) {
+  return std::to_string(count) + (count == 1 ? " device" : " devices");
+}
+
 // A new topic serves nobody who is enrolled.
 void guard_topic(std::string const& topic, std::vector<CertificateRow> const& known,
-                 std::vector<store::DueTopic> const& enrolled, bool new_topic) {
+                 std::vector<store::DueTopic> const& enrolled, TopicChoice const& choice) {
   bool const is_known =
       count_of(enrolled, topic) > 0 ||
       std::any_of(known.begin(), known.end(), [&](auto const& row) { return row.topic == topic; });
-  if (is_known || new_topic || enrolled.empty()) return;
+  if (is_known || choice.new_topic || choice.replace || enrolled.empty()) return;
   std::string others;
   for (auto const& other : enrolled) {
-    others += (others.empty() ? "" : ", ") + other.topic + " (" + std::to_string(other.count) +
-              (other.count == 1 ? " device)" : " devices)");
+    others += (others.empty() ? "" : ", ") + other.topic + " (" + devices_text(other.count) + ')';
   }
-  throw Error(Fault::conflict, kDoing + ("topic " + topic) +
-                                   " is not the topic of the enrolled devices: " + others +
-                                   ". They can never be reached with this certificate. Renew theirs at "
-                                   "identity.apple.com (Renew, not Create, with the same Apple ID); or, if a "
-                                   "second topic for new devices is meant, repeat with --new-topic");
+  throw Error(
+      Fault::conflict,
+      kDoing + ("topic " + topic) + " is not the topic of the enrolled devices: " + others +
+          ". They can never be reached with this certificate. Renew theirs at identity.apple.com (Renew, not "
+          "Create, with the same Apple ID). If a second topic for new devices is meant, repeat with "
+          "--new-topic; "
+          "if theirs is given up and they are to be enrolled again, with --replace-topic " +
+          enrolled.front().topic);
+}
+
+// Gives up a topic; returns how many devices are lost with it.
+std::int64_t give_up_topic(sys::Db& db, std::string const& topic, TopicChoice const& choice,
+                           std::vector<CertificateRow> const& known,
+                           std::vector<store::DueTopic> const& enrolled, sys::Time now) {
+  if (!choice.replace) return 0;
+  auto const& old = *choice.replace;
+  if (old == topic) {
+    throw Error(Fault::bad_request, kDoing + ("this is a certificate of " + topic) +
+                                        " itself: a renewal, which needs no --replace-topic");
+  }
+  std::int64_t const lost = count_of(enrolled, old);
+  std::vector<CertificateRow> ended;
+  for (auto const& row : known) {
+    if (row.topic == old && row.status == CertStatus::active) ended.push_back(row);
+  }
+  if (ended.empty() && lost == 0) {
+    throw Error(Fault::not_found, kDoing + ("--replace-topic " + sys::escape_controls(old)) +
+                                      ": no such topic; `pomona push-cert list` lists them");
+  }
+  if (choice.confirmed.value_or(0) != lost) {
+    throw Error(
+        Fault::conflict,
+        kDoing + ("topic " + old) + " has " + devices_text(lost) +
+            " enrolled, and they are lost with it: each must be enrolled again by hand. That is not the "
+            "number confirmed; nothing was changed. Say --confirm " +
+            std::to_string(lost) + " if that is meant");
+  }
+  for (auto const& row : ended)
+    store::set_certificate_status(db, CertView::push, row.id, CertStatus::retired, now);
+  return lost;
 }
 
 std::vector<CertificateRow> stored(sys::Db& db) {
@@ -157,14 +108,17 @@ void make_active(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair
   store::insert_certificate(db, CertView::push, row);
 }
 
-PushImport import_within(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair, bool new_topic,
-                         sys::Time now) {
+PushImport import_within(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
+                         TopicChoice const& choice, sys::Time now) {
   auto const known = stored(db);
   auto const enrolled = store::enrolled_topics(db);
-  guard_topic(pair.topic, known, enrolled, new_topic);
-  PushImport out{pair.topic, pair.cert.sha256(), pair.cert.not_after(),
-                 false,      std::nullopt,       count_of(enrolled, pair.topic),
-                 {}};
+  guard_topic(pair.topic, known, enrolled, choice);
+  PushImport out;
+  out.topic = pair.topic;
+  out.sha256 = pair.cert.sha256();
+  out.not_after = pair.cert.not_after();
+  out.devices = count_of(enrolled, pair.topic);
+  out.lost = give_up_topic(db, pair.topic, choice, known, enrolled, now);
   std::optional<CertificateRow> before;
   for (auto const& row : known) {
     if (row.sha256 == out.sha256) before = row;
@@ -177,61 +131,138 @@ PushImport import_within(sys::Db& db, sys::SealKey const& push_key, PushPair con
     out.warnings.push_back("It expires earlier than the one it replaces (" +
                            sys::certbot_time(out.replaced->not_after) + "): is it an old file?");
   }
+  if (pair.cert.self_signed()) out.warnings.emplace_back("It is self-signed: APNs takes Apple's only.");
   if (!out.unchanged) make_active(db, push_key, pair, before, now);
+  end_staging(db, push_key, pair.cert);
+  return out;
+}
+
+store::Event event_of(char const* what, std::string const& who, std::string const& sha256,
+                      std::string const& detail) {
+  store::Event event{what, who};
+  event.certificate_sha256 = sha256;
+  event.detail = detail;
+  return event;
+}
+
+void tell_import(sys::Db& db, PushImport const& done, TopicChoice const& choice, std::string const& who,
+                 sys::Time now) {
+  if (!done.unchanged) {
+    store::record_event(db,
+                        event_of("push-cert.imported", who, done.sha256,
+                                 "topic " + done.topic + ", expires " + sys::iso_time(done.not_after)),
+                        now);
+  }
+  if (!choice.replace) return;
+  store::record_event(db,
+                      event_of("push-cert.topic-replaced", who, done.sha256,
+                               "topic " + *choice.replace + " given up for " + done.topic +
+                                   ", lost: " + devices_text(done.lost)),
+                      now);
+}
+
+// The topic that a rollback without one means.
+std::string only_active_topic(std::vector<CertificateRow> const& rows) {
+  std::optional<std::string> found;
+  for (auto const& row : rows) {
+    if (row.status != CertStatus::active || !row.topic || row.topic == found) continue;
+    if (found) {
+      throw Error(
+          Fault::bad_request,
+          "roll back push certificate: there are several topics; name one, `pomona push-cert list` lists "
+          "them");
+    }
+    found = row.topic;
+  }
+  if (!found) {
+    throw Error(Fault::not_found, "roll back push certificate: there is no active one; name the topic");
+  }
+  return *found;
+}
+
+// The one that was set aside last.
+std::optional<CertificateRow> last_retired(std::vector<CertificateRow> const& rows,
+                                           std::string const& topic) {
+  std::optional<CertificateRow> found;
+  for (auto const& row : rows) {
+    if (row.topic != topic || row.status != CertStatus::retired) continue;
+    if (!found || row.ended_at > found->ended_at) found = row;
+  }
+  return found;
+}
+
+PushRollback roll_back_within(sys::Db& db, sys::SealKey const& push_key,
+                              std::optional<std::string> const& wanted, sys::Time now) {
+  auto const rows = stored(db);
+  std::string const topic = wanted ? *wanted : only_active_topic(rows);
+  auto before = last_retired(rows, topic);
+  if (!before) {
+    throw Error(Fault::not_found,
+                "roll back push certificate: of topic " + sys::escape_controls(topic) +
+                    " there is no earlier certificate; `pomona push-cert list` lists what there "
+                    "is");
+  }
+  if (before->not_after < now) {
+    throw Error(Fault::conflict, "roll back push certificate: the one before expired on " +
+                                     sys::certbot_time(before->not_after) +
+                                     "; APNs would refuse it. Nothing was changed");
+  }
+  (void)open_push_key(db, push_key, *before);
+  PushRollback out{*before, std::nullopt, count_of(store::enrolled_topics(db), topic)};
+  for (auto const& row : rows) {
+    if (row.topic != topic || row.status != CertStatus::active) continue;
+    store::set_certificate_status(db, CertView::push, row.id, CertStatus::retired, now);
+    out.set_aside = row;
+  }
+  store::set_certificate_status(db, CertView::push, before->id, CertStatus::active, now);
   return out;
 }
 
 }  // namespace
 
-PushPair read_push_pair(std::string_view file, std::optional<sys::SecretBytes> const& key_file,
-                        sys::Time now) {
-  refuse_wrong_kind(file);
-  std::vector<sys::Cert> certs;
-  try {
-    certs = sys::Cert::read_all(file);
-  } catch (Error const& error) {
-    refuse(error.what());
-  }
-  sys::Cert const leaf = take_leaf(certs);
-  std::string const topic = topic_of(leaf).value_or("");
-  if (!is_topic_text(topic)) refuse("its topic has characters that no topic has");
-  sys::Key const key = key_file ? read_key(key_file->view(), true) : read_key(file, false);
-  if (!leaf.public_key().same_public_key(key)) {
-    refuse("the private key does not belong to the certificate of " + topic +
-           "; use the key that its request was made with");
-  }
-  check_dates(leaf, now);
-  if (!leaf.allows_client_auth()) {
-    refuse("its extended key usage does not allow TLS client authentication, so APNs would refuse it");
-  }
-  std::string chain;
-  for (auto const& cert : certs) chain += cert.pem();
-  return {leaf, key, topic, chain};
-}
-
 PushImport import_push_certificate(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
-                                   bool new_topic, std::string const& who, sys::Time now) {
+                                   TopicChoice const& choice, store::PushTopicNote const& note,
+                                   std::string const& who, sys::Time now) {
   PushImport taken = db.transaction([&] {
-    PushImport out = import_within(db, push_key, pair, new_topic, now);
-    if (!out.unchanged) {
-      store::Event event{"push-cert.imported", who};
-      event.certificate_sha256 = out.sha256;
-      event.detail = "topic " + out.topic + ", expires " + sys::iso_time(out.not_after);
-      store::record_event(db, event, now);
-    }
+    PushImport out = import_within(db, push_key, pair, choice, now);
+    store::set_push_topic_note(db, pair.topic, note, now);
+    tell_import(db, out, choice, who, now);
     return out;
   });
   if (!taken.unchanged) store::retry_failed_pushes(db, taken.topic, now);
   return taken;
 }
 
+std::int64_t devices_of_topic(sys::Db& db, std::string const& topic) {
+  return count_of(store::enrolled_topics(db), topic);
+}
+
+PushRollback roll_back_push_certificate(sys::Db& db, sys::SealKey const& push_key,
+                                        std::optional<std::string> const& topic, std::string const& who,
+                                        sys::Time now) {
+  PushRollback done = db.transaction([&] {
+    PushRollback out = roll_back_within(db, push_key, topic, now);
+    store::record_event(db,
+                        event_of("push-cert.rolled-back", who, out.now_active.sha256.value_or(""),
+                                 "topic " + out.now_active.topic.value_or("") + ", expires " +
+                                     sys::iso_time(out.now_active.not_after)),
+                        now);
+    return out;
+  });
+  store::retry_failed_pushes(db, done.now_active.topic.value_or(""), now);
+  return done;
+}
+
 std::vector<PushCertificate> list_push_certificates(sys::Db& db, std::optional<std::string> const& topic) {
   auto const enrolled = store::enrolled_topics(db);
+  auto const notes = store::push_topic_notes(db);
   std::vector<PushCertificate> out;
   for (auto& row : stored(db)) {
     if (topic && row.topic != *topic) continue;
-    std::int64_t const devices = count_of(enrolled, row.topic.value_or(""));
-    out.push_back({std::move(row), devices});
+    std::string const name = row.topic.value_or("");
+    auto const note = notes.find(name);
+    out.push_back({std::move(row), count_of(enrolled, name),
+                   note == notes.end() ? store::PushTopicNote() : note->second});
   }
   return out;
 }

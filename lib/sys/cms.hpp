@@ -37,4 +37,8 @@ std::string sign_attached(std::string_view content, Cert const& signer, Key cons
 // EnvelopedData to one RSA recipient by issuer and serial, AES-256-CBC, DER.
 std::string encrypt_to(std::string_view content, Cert const& recipient);
 
+// What EnvelopedData with one RSA recipient holds; AES or 3DES. nullopt: it is for another one. The caller
+// bounds its size.
+std::optional<std::string> decrypt_enveloped(std::string_view cms, Cert const& recipient, Key const& key);
+
 }  // namespace sys

@@ -2,6 +2,8 @@
 // has its private half, and the challengePassword. Nothing else in a request is believed, so nothing else is
 // read: no extensions, and the subject for logs only.
 //
+// build() makes those that we send ourselves: to Apple, for a push certificate.
+//
 // Hostile input: the caller bounds its size. Errors: Error{bad_request} for what is no request.
 #pragma once
 
@@ -13,6 +15,7 @@
 #include "sys/bytes.hpp"
 #include "sys/key.hpp"
 #include "sys/key_floor.hpp"
+#include "sys/x509.hpp"
 
 struct X509_req_st;
 
@@ -22,6 +25,11 @@ class Csr {
  public:
   static Csr from_der(std::string_view der);  // all bytes must be consumed
   static Csr read(std::string_view bytes);    // PEM or DER
+  // Signed with SHA-256. Error{bad_request} for a name that an attribute cannot hold (C: two letters).
+  static Csr build(NameParts const& subject, Key const& key);
+
+  [[nodiscard]] std::string der() const;
+  [[nodiscard]] std::string pem() const;  // lines of 64 characters
 
   [[nodiscard]] std::string subject() const;  // RFC 2253 text
   [[nodiscard]] std::string subject_der() const;

@@ -12,6 +12,8 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "sys/der.hpp"
+#include "sys/legacy_context.hpp"
 #include "sys/openssl.hpp"
 
 namespace sys {
@@ -29,10 +31,10 @@ int give_pass_phrase(char* buffer, int size, int /*encrypting*/, void* user) {
   return length;
 }
 
-ossl::KeyPtr decode(std::string_view bytes, SecretBytes const& pass_phrase) {
+ossl::KeyPtr decode(std::string_view bytes, SecretBytes const& pass_phrase, OSSL_LIB_CTX* context) {
   EVP_PKEY* key = nullptr;
   Decoder const decoder(
-      OSSL_DECODER_CTX_new_for_pkey(&key, nullptr, nullptr, nullptr, EVP_PKEY_KEYPAIR, nullptr, nullptr));
+      OSSL_DECODER_CTX_new_for_pkey(&key, nullptr, nullptr, nullptr, EVP_PKEY_KEYPAIR, context, nullptr));
   if (!decoder) ossl::fail(Fault::internal, "read key");
   OSSL_DECODER_CTX_set_pem_password_cb(decoder.get(), give_pass_phrase,
                                        const_cast<SecretBytes*>(&pass_phrase));  // read only, behind void*
@@ -40,6 +42,27 @@ ossl::KeyPtr decode(std::string_view bytes, SecretBytes const& pass_phrase) {
   std::size_t left = bytes.size();
   if (OSSL_DECODER_from_data(decoder.get(), &cursor, &left) != 1) return ossl::KeyPtr();
   return ossl::KeyPtr(key);
+}
+
+// Old key files are sealed with single DES or RC2. By way of its bytes, so that the key is bound to the
+// process's own context like any other.
+ossl::KeyPtr decode_legacy(std::string_view bytes, SecretBytes const& pass_phrase) {
+  LegacyContext const legacy;
+  auto key = decode(bytes, pass_phrase, legacy.raw());
+  if (!key) return key;
+  return decode(Key(key.release()).private_der().view(), {}, nullptr);
+}
+
+// EncryptedPrivateKeyInfo (RFC 5958 section 3): SEQUENCE { SEQUENCE { OID ... }, OCTET STRING } and no more.
+bool is_encrypted_pkcs8(std::string_view der) {
+  constexpr int kSequence = 16;
+  constexpr int kOctets = 4;
+  constexpr char kObjectId = 0x06;
+  auto const outer = only_sequence(der);
+  auto const algorithm = outer ? read_der(*outer) : std::nullopt;
+  if (!algorithm || algorithm->tag != kSequence || !algorithm->content.starts_with(kObjectId)) return false;
+  auto const body = read_der(algorithm->following);
+  return body && body->tag == kOctets && body->following.empty();
 }
 
 }  // namespace
@@ -60,11 +83,16 @@ Key Key::generate_ec(Curve curve) {
   return Key(key.release());
 }
 
+bool Key::is_encrypted(std::string_view bytes) {
+  return bytes.find("ENCRYPTED") != std::string_view::npos || is_encrypted_pkcs8(bytes);
+}
+
 Key Key::read_private(std::string_view bytes, SecretBytes const& pass_phrase) {
-  ossl::KeyPtr key = decode(bytes, pass_phrase);
+  ossl::KeyPtr key = decode(bytes, pass_phrase, nullptr);
+  bool const encrypted = !key && is_encrypted(bytes);
+  if (encrypted && !pass_phrase.empty()) key = decode_legacy(bytes, pass_phrase);
   if (key) return Key(key.release());
   ossl::take_errors();
-  bool const encrypted = bytes.find("ENCRYPTED") != std::string_view::npos;
   if (encrypted && pass_phrase.empty()) {
     throw Error(Fault::bad_request, "read private key: it is encrypted; give its pass phrase");
   }

@@ -22,6 +22,8 @@ class Key {
  public:
   static Key generate_rsa(unsigned bits);
   static Key generate_ec(Curve curve = Curve::p256);
+  // Whether it says so itself: PEM by its words, DER by its form.
+  static bool is_encrypted(std::string_view bytes);
   static Key read_private(std::string_view bytes, SecretBytes const& pass_phrase = {});
   static Key read_public(std::string_view spki_der);
 

@@ -29,7 +29,7 @@ ALLOWED = {
     "pomona-ca": "certificates_ca SIU, certificates_device SU, secrets_ca SI, leases SIUD, events I, event_deliveries I, "
                  "schema_migrations S",
     "pomona-maintain": "devices S, enrollments S, profiles S, certificates_public S, certificates_device S, commands SI, "
-                       "queue SI, push_state S, tickets S, messages SD, leases SIUD, events I, event_deliveries I, "
+                       "queue SI, push_state S, push_topics S, tickets S, messages SD, leases SIUD, events I, event_deliveries I, "
                        "schema_migrations S",
 }
 # Some columns only; anything that names another one is refused.

@@ -23,7 +23,7 @@ class PushCertificates(unittest.TestCase):
 
     def setUp(self):
         self.bench.forget()
-        self.bench.sql("DELETE FROM certificates; DELETE FROM secrets")
+        self.bench.sql("DELETE FROM certificates; DELETE FROM secrets; DELETE FROM push_requests; DELETE FROM push_topics")
 
     def make(self, name, uid=None, **options):
         """A push certificate of the topic unless told otherwise; returns the paths of certificate and key."""
@@ -109,9 +109,9 @@ class PushCertificates(unittest.TestCase):
                  "does not belong to the certificate": (good, plain[1]),
                  "expired on": self.make("expired", days=-2),
                  "does not allow TLS client authentication": self.make("server", client=False, server=["localhost"]),
-                 "no private key": (good,), "encrypted": (good, encrypted), "certificate request": (request, key),
-                 "PKCS#12": (bundle,), "certificate": (self.bench.folder / "text", key),
-                 "neither PEM nor DER": (good, self.bench.folder / "text"), "no such file": (self.bench.folder / "absent", key)}
+                 "no private key": (good,), "--password-file": (good, encrypted), "certificate request": (request, key),
+                 "PKCS#12": (bundle,), "neither PEM nor DER": (good, self.bench.folder / "text"),
+                 "no such file": (self.bench.folder / "absent", key)}
         for words, files in cases.items():
             with self.subTest(words):
                 self.assertIn(words.lower(), self.refused(*files).lower())
