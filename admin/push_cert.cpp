@@ -1,6 +1,7 @@
 // `pomona push-cert`: the certificates by which APNs knows this server.
 #include "push_cert.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <iterator>
 
@@ -8,6 +9,7 @@
 
 #include "service/push_cert.hpp"
 #include "service/push_staging.hpp"
+#include "service/push_vendor.hpp"
 #include "sys/error.hpp"
 #include "sys/file.hpp"
 #include "sys/text.hpp"
@@ -101,13 +103,45 @@ void print_import(Context& context, service::PushImport const& done) {
   for (auto const& warning : done.warnings) context.out().line("Warning: " + warning);
 }
 
+// Whether what was brought is a vendor certificate with its key; another key is told of as for any other.
+bool is_vendor_import(service::PushFiles const& files, sys::Cert const& leaf,
+                      std::optional<service::StagedKey> const& staged) {
+  if (staged) return staged->kind == service::StagedKind::vendor;
+  auto const own = leaf.public_key();
+  return service::is_vendor_certificate(leaf) &&
+         std::any_of(files.keys.begin(), files.keys.end(),
+                     [&](sys::Key const& key) { return own.same_public_key(key); });
+}
+
+int import_vendor(Context& context, service::KeyedCert const& vendor) {
+  auto const done = service::import_vendor_certificate(context.db(), context.key("push"), vendor,
+                                                       context.who(), context.now());
+  auto const name = vendor.cert.subject();
+  context.out().value(Object{{"kind", "vendor"},
+                             {"subject", name},
+                             {"sha256", sys::hex(done.sha256)},
+                             {"not_after", vendor.cert.not_after()},
+                             {"changed", !done.unchanged},
+                             {"renewed", done.replaced.has_value()}});
+  context.out().line("MDM vendor certificate " + sys::escape_controls(name) +
+                     (done.unchanged
+                          ? " is the active one already; nothing changed."
+                          : ", good until " + sys::certbot_time(vendor.cert.not_after()) +
+                                ", signs from now on. Next: `pomona push-cert request --out push.csr`, then "
+                                "`pomona push-cert sign push.csr`."));
+  return 0;
+}
+
 int run_import(Context& context) {
   auto const files = service::read_push_files(
       read_arguments(context), [&](std::string const& name) { return ask_pass_phrase(context, name); });
   auto const leaf = service::push_leaf(files);
   auto const staged = service::find_staged_key(context.db(), context.key("push"), leaf);
-  auto const pair = service::check_push_pair(files, leaf, staged ? std::optional(staged->key) : std::nullopt,
-                                             context.now());
+  auto const staged_key = staged ? std::optional(staged->key) : std::nullopt;
+  if (is_vendor_import(files, leaf, staged)) {
+    return import_vendor(context, service::pair_with_key(files, leaf, staged_key, context.now()));
+  }
+  auto const pair = service::check_push_pair(files, leaf, staged_key, context.now());
   auto const note = topic_note(context);
   auto const choice = topic_choice(context);
   print_import(context, service::import_push_certificate(context.db(), context.key("push"), pair, choice,
@@ -165,7 +199,7 @@ std::vector<Verb> push_cert_import_verbs() {
 
 Noun push_cert_noun() {
   std::vector<Verb> verbs;
-  for (auto const& some : {push_cert_import_verbs(), push_cert_show_verbs()})
+  for (auto const& some : {push_cert_request_verbs(), push_cert_import_verbs(), push_cert_show_verbs()})
     verbs.insert(verbs.end(), some.begin(), some.end());
   return {"push-cert", "the certificates by which Apple's push service knows this server", verbs};
 }

@@ -8,8 +8,9 @@
 
 namespace admin {
 
-std::vector<Verb> push_cert_show_verbs();    // list, show
-std::vector<Verb> push_cert_import_verbs();  // import, rollback
+std::vector<Verb> push_cert_show_verbs();     // list, show
+std::vector<Verb> push_cert_request_verbs();  // vendor-request, request, sign, verify, signed, mdmcert-...
+std::vector<Verb> push_cert_import_verbs();   // import, rollback
 
 std::string devices_text(std::int64_t count);  // "3 devices"
 

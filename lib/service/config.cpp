@@ -139,6 +139,12 @@ std::vector<sys::OptionSpec> config_options() {
       {"push-url", "base URL of APNs", "URL", "https://api.push.apple.com"},
       {"push-ca-file", "PEM that APNs is checked with; the system's where unset", "PATH", ""},
       {"push-expiration", "how long APNs keeps a push for a silent device", "TIME", "7d"},
+      {"apple-chain-file", "PEM of Apple's WWDR intermediates and root, with which requests are signed",
+       "PATH", ""},
+      {"mdmcert-url", "where mdmcert.download takes requests", "URL",
+       "https://mdmcert.download/api/v1/signrequest"},
+      {"mdmcert-key-file", "file with the product's key for mdmcert.download", "PATH", ""},
+      {"mdmcert-ca-file", "PEM that mdmcert-url is checked with; the system's where unset", "PATH", ""},
       {"threads", "requests answered at once by a handler", "N", "4"},
       {"socket", "Unix socket that a handler listens on; else LISTEN_FDS or fd 0", "PATH", ""},
       {"last-seen-interval", "how often a device's last contact is written", "TIME", "5m"},
@@ -163,6 +169,10 @@ Config make_config(ParsedOptions const& parsed, std::string const& program) {
   config.push_url = url(parsed, "push-url", false);
   config.push_ca_file = parsed.get("push-ca-file");
   config.push_expiration = duration(parsed, "push-expiration");
+  config.apple_chain_file = parsed.get("apple-chain-file");
+  config.mdmcert_url = url(parsed, "mdmcert-url", false);
+  config.mdmcert_key_file = parsed.get("mdmcert-key-file");
+  config.mdmcert_ca_file = parsed.get("mdmcert-ca-file");
   config.threads = number(parsed, "threads", 1, 256);
   config.socket = parsed.get("socket");
   return config;

@@ -53,6 +53,10 @@ struct Config {
   std::string push_url;
   std::string push_ca_file;
   sys::seconds push_expiration{};
+  std::string apple_chain_file;
+  std::string mdmcert_url;
+  std::string mdmcert_key_file;
+  std::string mdmcert_ca_file;
 
   int threads = 4;
   std::string socket;

@@ -109,7 +109,8 @@ PushPair check_push_pair(PushFiles const& files, sys::Cert const& leaf, std::opt
     refuse(
         "this is the MDM vendor certificate " + sys::escape_controls(leaf.subject()) +
         ": it signs customers' requests and cannot push. A push certificate is what identity.apple.com gives "
-        "for a request that was signed with it");
+        "for a request that was signed with it. Whoever is that vendor imports it with its own key, or where "
+        "`pomona push-cert vendor-request` made that");
   }
   if (!topic) {
     refuse(

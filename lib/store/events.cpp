@@ -16,6 +16,15 @@ std::string printable(std::string text) {
 
 }  // namespace
 
+std::vector<TimedEvent> list_events(sys::Db& db, std::string_view what, std::int64_t limit) {
+  std::vector<TimedEvent> out;
+  for (auto const& row : db.query(
+           "SELECT at, who, detail FROM events WHERE what = ? ORDER BY id DESC LIMIT ?", {what, limit})) {
+    out.push_back({row.time(0), row.text(1), row.text(2)});
+  }
+  return out;
+}
+
 void record_event(sys::Db& db, Event const& event, sys::Time now) {
   db.execute(
       "INSERT INTO events (at, what, who, external_id, enrollment_id, serial_number, certificate_sha256, "

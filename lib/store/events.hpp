@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "sys/mariadb.hpp"
 #include "sys/time.hpp"
@@ -22,6 +24,14 @@ struct Event {
   std::optional<std::int64_t> ticket_id = {};
   std::string detail = {};  // for people; never a secret; cut at 2048 bytes
 };
+
+struct TimedEvent {
+  sys::Time at;
+  std::string who;
+  std::string detail;
+};
+// The newest of one sort, newest first.
+std::vector<TimedEvent> list_events(sys::Db& db, std::string_view what, std::int64_t limit);
 
 void record_event(sys::Db& db, Event const& event, sys::Time now);
 

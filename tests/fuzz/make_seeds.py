@@ -4,6 +4,7 @@
 Messages are made by Python's cryptography, by openssl and by tests/rig, not by the code under test. The other corpora hold
 plain messages and were written by hand. The names of the files begin with "seed-"; everything else in a corpus was found.
 """
+import base64
 import plistlib
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "rig"))
+import apple_portal  # noqa: E402
 import pki  # noqa: E402
 import scep_client  # noqa: E402
 from cryptography.hazmat.primitives import serialization  # noqa: E402
@@ -221,11 +223,27 @@ def connections():
     yield "no-gate", b"\1\1\0\x10\0body"
 
 
+def push_requests():
+    with tempfile.TemporaryDirectory(prefix="pomona-seeds-") as folder:
+        portal = apple_portal.Portal(folder, pki.make_ca("Push CA", kind="rsa"))
+        vendor, recipient = portal.vendor(), Path(folder) / "vendor.pem"
+        recipient.write_bytes(vendor.cert_pem())
+        csr = subprocess.run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=x",
+                              "-outform", "DER"], capture_output=True, check=True).stdout
+        signed = portal.sign_request(vendor, csr)
+        cms = subprocess.run(["openssl", "cms", "-encrypt", "-binary", "-outform", "DER", "-aes256", recipient], input=signed[:100],
+                             capture_output=True, check=True).stdout
+    yield "signed", signed
+    yield "xml", base64.b64decode(signed)
+    yield "hex", cms.hex().encode()
+    yield "der", cms
+
+
 def main():
     for target, seeds in {"mdm_request": mdm_requests, "scep_request": scep_requests}.items():
         for name, requests in seeds():
             write(target, name, b"".join(requests))
-    for target, seeds in {"csr": csrs, "mdm_signature": signatures, "fcgi_connection": connections}.items():
+    for target, seeds in {"csr": csrs, "push_request": push_requests, "mdm_signature": signatures, "fcgi_connection": connections}.items():
         for name, data in seeds():
             write(target, name, data)
 

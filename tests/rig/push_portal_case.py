@@ -1,0 +1,52 @@
+"""Tests of push certificate requests: one bench with the APNs stand-in and Apple's portals."""
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import apple_portal  # noqa: E402
+import push_pki  # noqa: E402
+from push_bench import PushBench  # noqa: E402
+
+EMAIL = "mdm@example.org"
+
+
+class PortalCase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.bench = PushBench()
+        cls.addClassCleanup(cls.bench.close)
+        cls.bench.start_apns()
+        cls.push_ca = push_pki.load(cls.bench.certs / "ca.pem", cls.bench.certs / "ca.key")
+        cls.apple = apple_portal.Portal(cls.bench.folder, cls.push_ca)
+        cls.bench.write_conf(apple_chain_file=cls.apple.chain_file)
+
+    def setUp(self):
+        self.bench.forget()
+        self.bench.sql("DELETE FROM certificates; DELETE FROM secrets; DELETE FROM push_requests; DELETE FROM push_topics")
+
+    def file(self, name, data=None):
+        path = self.bench.folder / name
+        if data is not None:
+            path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return path
+
+    def make_vendor(self, **options):
+        csr = self.file("vendor.csr")
+        self.bench.checked("push-cert", "vendor-request", "--email", EMAIL, "--org", "Example", "--country", "DE", "--out", csr)
+        cer = self.file("mdm.cer", self.apple.vendor_certificate(csr.read_text(), **options))
+        done = self.bench.json("push-cert", "import", cer)
+        self.assertEqual((done["kind"], done["changed"]), ("vendor", True))
+        return done
+
+    def make_request(self, name="push"):
+        """A request signed by our vendor certificate: the path of the finished file."""
+        csr, signed = self.file(f"{name}.csr"), self.file(f"{name}.plist.b64")
+        self.bench.checked("push-cert", "request", "--email", EMAIL, "--out", csr)
+        self.bench.checked("push-cert", "sign", csr, "--out", signed)
+        return signed
+
+    def refused(self, *arguments, exit=1, clock=0):
+        done = self.bench.pomona("push-cert", *arguments, clock=clock)
+        self.assertEqual(done.returncode, exit, done.stdout + done.stderr)
+        return done.stdout + done.stderr
