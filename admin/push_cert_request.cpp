@@ -8,6 +8,7 @@
 #include "service/push_staging.hpp"
 #include "service/push_vendor.hpp"
 #include "store/events.hpp"
+#include "store/push_requests.hpp"
 #include "sys/error.hpp"
 #include "sys/file.hpp"
 #include "sys/text.hpp"
@@ -147,6 +148,18 @@ int run_signed(Context& context) {
   return 0;
 }
 
+int run_requests(Context& context) {
+  Table table{
+      {{"at", "MADE"}, {"who", "BY"}, {"kind", "FOR"}, {"subject", "SUBJECT"}, {"public_key_sha256", ""}},
+      {},
+      "No key waits for its certificate."};
+  for (auto const& row : store::list_push_requests(context.db())) {
+    table.rows.push_back({row.created_at, row.created_by, row.kind, row.subject, sys::hex(row.spki_sha256)});
+  }
+  context.out().table(table);
+  return 0;
+}
+
 int run_mdmcert_request(Context& context) {
   auto const csr =
       service::request_from_mdmcert(context.db(), context.key("push"), context.config(), subject(context),
@@ -213,6 +226,7 @@ std::vector<Verb> push_cert_request_verbs() {
                       {"sha1", "sign with SHA-1, for old vendor certificates", "", ""},
                       chain}),
           verify,
+          {"requests", "list the keys that wait for their certificate", "", 0, 0, {}, run_requests},
           {"signed", "list what was signed here, for whom and when", "", 0, 0, {}, run_signed},
           mdmcert,
           with({"mdmcert-decrypt",

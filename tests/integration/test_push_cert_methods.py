@@ -129,8 +129,10 @@ class Methods(PortalCase):
         self.assertIn(f"{topic} (1 device)", self.refused("import", wrong))
         renewed = self.file("renewed.pem", self.apple.renew(topic, signed.read_bytes(), days=400))
         # 6. Import, without a key: it waits in staging, the mistake has not used it up.
+        self.assertEqual([r["kind"] for r in self.bench.json("push-cert", "requests")], ["push"])
         done = self.bench.json("push-cert", "import", renewed)
         self.assertEqual((done["renewed"], done["devices"], done["warnings"]), (True, 1, []))
+        self.assertIn("No key waits", self.bench.checked("push-cert", "requests"))
         # 7. A push goes out with it, and one step back is there.
         self.bench.due("A")
         self.assertEqual(self.bench.push().returncode, 0)
