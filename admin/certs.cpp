@@ -1,6 +1,9 @@
 // `pomona certs`: every certificate, worst first.
+#include <cstdio>
+
 #include "nouns.hpp"
 #include "service/cert_report.hpp"
+#include "service/cert_words.hpp"
 #include "sys/text.hpp"
 
 namespace admin {
@@ -25,10 +28,6 @@ char const* urgency(CertReport const& report) {
       break;
   }
   return "good";
-}
-
-std::string devices_text(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " device" : " devices");
 }
 
 std::vector<Field> identity_fields(CertReport const& report) {
@@ -57,7 +56,7 @@ CertificateBlock block_of(CertReport const& report) {
   bool const counts_devices = report.kind != "ra" && report.counts;
   block.notes = {{"urgency", "", urgency(report)},
                  {"used_by", "", report.used_by},
-                 {"", counts_devices ? "Used By" : "", devices_text(report.used_by)},
+                 {"", counts_devices ? "Used By" : "", service::devices_text(report.used_by)},
                  {"consequence", report.counts && !report.consequence.empty() ? "When It Expires" : "",
                   report.consequence},
                  {"next_step", report.next_step.empty() ? "" : "Next Step",
@@ -76,8 +75,9 @@ std::string summary(std::vector<CertReport> const& reports) {
 }
 
 int run_certs(Context& context) {
-  auto const reports =
-      service::report_certificates(context.db(), context.config(), context.has("all"), context.now());
+  auto const inventory = service::take_inventory(context.db(), context.config(),
+                                                 {context.has("all"), context.has("live")}, context.now());
+  auto const& reports = inventory.reports;
   std::vector<CertificateBlock> blocks;
   blocks.reserve(reports.size());
   for (auto const& report : reports) blocks.push_back(block_of(report));
@@ -86,7 +86,9 @@ int run_certs(Context& context) {
                              "push-cert import` takes the one for APNs.",
                              context.now());
   if (!reports.empty()) context.out().line(summary(reports));
-  return 0;
+  for (auto const& problem : inventory.problems)
+    std::fprintf(stderr, "pomona certs: could not be looked at: %s\n", cell_text(problem).c_str());
+  return inventory.problems.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -100,11 +102,12 @@ Noun certs_noun() {
         "",
         0,
         0,
-        {{"all", "also superseded ones, and each device identity by itself", "", ""}},
+        {{"all", "also superseded ones, and each device identity by itself", "", ""},
+         {"live", "ask server-url which certificate it shows, and compare", "", ""}},
         run_certs,
         false,
         "Attention is asked for when less than a sixth of a certificate's life is left, with urgency below a "
-        "twelfth."}}};
+        "twelfth;\nshort lives leave more time. Exit code 1: something could not be looked at."}}};
 }
 
 }  // namespace admin

@@ -39,6 +39,8 @@ std::vector<Noun> nouns() {
       push_cert_noun(),
       push_noun(),
       certs_noun(),
+      check_noun(),
+      metrics_noun(),
   };
   // clang-format on
 }

@@ -96,10 +96,12 @@ inline constexpr std::size_t kAnyNumber = 100'000;  // for Verb::most
 
 Noun ca_noun();
 Noun certs_noun();
+Noun check_noun();
 Noun command_noun();
 Noun config_noun();
 Noun db_noun();
 Noun enrollment_noun();
+Noun metrics_noun();
 Noun push_cert_noun();
 Noun push_noun();
 Noun secrets_noun();

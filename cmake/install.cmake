@@ -45,6 +45,8 @@ install(CODE [[
   pomona_fill(pomona-push.service.in pomona-push.service lib/systemd/system)
   pomona_fill(pomona-push-forever.service.in pomona-push-forever.service lib/systemd/system)
   pomona_fill(pomona-push.timer.in pomona-push.timer lib/systemd/system)
+  pomona_fill(pomona-maintain.service.in pomona-maintain.service lib/systemd/system)
+  pomona_fill(pomona-maintain.timer.in pomona-maintain.timer lib/systemd/system)
   pomona_fill(cron.in cron.d/pomona share/pomona/cron.d)
   pomona_fill(sysusers.conf.in sysusers.d/pomona.conf lib/sysusers.d)
   pomona_fill(tmpfiles.conf.in tmpfiles.d/pomona.conf lib/tmpfiles.d)

@@ -270,5 +270,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO 'pomona-maintain'@'localhost';
 GRANT INSERT ON events TO 'pomona-maintain'@'localhost';
 -- step: pomona-maintain event_deliveries
 GRANT INSERT ON event_deliveries TO 'pomona-maintain'@'localhost';
+-- step: pomona-maintain expiry_notices
+GRANT SELECT, INSERT, UPDATE ON expiry_notices TO 'pomona-maintain'@'localhost';
 -- step: pomona-maintain schema_migrations
 GRANT SELECT ON schema_migrations TO 'pomona-maintain'@'localhost';

@@ -1,12 +1,11 @@
 #include "service/cert_report.hpp"
 
 #include <algorithm>
-#include <array>
 
+#include "service/cert_words.hpp"
+#include "service/https_report.hpp"
 #include "store/cert_usage.hpp"
 #include "store/push_requests.hpp"
-#include "sys/file.hpp"
-#include "sys/x509.hpp"
 
 namespace service {
 
@@ -17,58 +16,14 @@ using store::CertStatus;
 
 constexpr std::int64_t kMostIdentities = 100'000;
 
-// What is said about a kind of certificate. %n: "3 devices".
-struct KindWords {
-  std::string_view kind;
-  std::string_view title;
-  std::string_view consequence;
-  std::string_view next_step;
-};
-
-constexpr std::array kKinds{
-    KindWords{
-        "push", "Push certificate", "%n cannot be woken: no command gets there",
-        "renew it at identity.apple.com (Renew, not Create, same Apple ID), then `pomona push-cert import`"},
-    KindWords{
-        "ca", "Device CA", "no identity can be issued or renewed, and those of %n stop working",
-        "make a new CA with `pomona ca init` and enrol the devices again, while they can still be reached"},
-    KindWords{"ra", "SCEP certificate (RA)", "no device can be enrolled or get a new identity",
-              "see `pomona ca show`; `pomona ca init` makes what is missing"},
-    KindWords{
-        "https-ca", "HTTPS CA", "%n will lose trust in the server, and all contact with it",
-        "make a new one, put it into https-ca-file beside the old one, and give it to the devices before "
-        "the server's certificate is replaced"},
-    KindWords{"identities", "Device identities",
-              "a device whose identity has run out can fetch its renewal over TLS for identity-grace, and "
-              "nothing else",
-              "renew each with `pomona enrollment renew ID`"},
-    KindWords{"identity", "Device identity",
-              "the device can fetch its renewal over TLS for identity-grace, and nothing else",
-              "renew it with `pomona enrollment renew ID`"}};
-
-KindWords words_of(std::string const& kind) {
-  for (auto const& words : kKinds)
-    if (words.kind == kind) return words;
-  return {kind, "Certificate", "", ""};
-}
-
-std::string devices_text(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " device" : " devices");
-}
-
-std::string filled(std::string_view text, std::int64_t used_by) {
-  std::string out(text);
-  if (auto const at = out.find("%n"); at != std::string::npos) out.replace(at, 2, devices_text(used_by));
-  return out;
-}
-
 // Judges what the dates and the counts have told.
 void judge(CertReport& report, sys::Time now) {
-  auto const words = words_of(report.kind);
+  auto const words = cert_words(report.kind);
   report.expiry = judge_expiry(report.not_before, report.not_after, now);
-  report.consequence = filled(words.consequence, report.used_by);
+  report.consequence = fill_devices(words.consequence, report.used_by);
   report.act_after = attention_from(report.not_before, report.not_after);
-  if (report.counts && report.expiry != Expiry::good) report.next_step = words.next_step;
+  if (!report.counts) return;
+  if (report.expiry != Expiry::good || report.differs) report.next_step = words.next_step;
 }
 
 // The Apple ID is what must not be forgotten at renewal: another one cannot renew the topic.
@@ -101,7 +56,7 @@ std::int64_t users_of(CertificateRow const& row, Usage const& usage) {
 }
 
 CertReport stored_report(CertificateRow const& row, Usage const& usage) {
-  CertReport report{row.kind, std::string(words_of(row.kind).title), row};
+  CertReport report{row.kind, std::string(cert_words(row.kind).title), row};
   std::string const name = row.topic ? *row.topic : row.name.value_or("");
   if (!name.empty()) report.title += ' ' + name;
   report.status = store::cert_status_name(row.status);
@@ -119,19 +74,6 @@ void add_stored(std::vector<CertReport>& reports, sys::Db& db, Usage const& usag
   for (auto const& row : store::list_certificates(db, store::CertView::published, {})) {
     auto report = stored_report(row, usage);
     if (all || report.counts) reports.push_back(std::move(report));
-  }
-}
-
-void add_https(std::vector<CertReport>& reports, Config const& config, Usage const& usage) {
-  if (config.https_ca_file.empty()) return;
-  for (auto const& cert : sys::Cert::read_all(sys::read_file(config.https_ca_file))) {
-    CertReport report{"https-ca", "HTTPS CA " + cert.subject_value("CN").value_or(cert.subject()),
-                      store::certificate_row("https-ca", CertStatus::active, cert), config.https_ca_file};
-    report.status = "active";
-    report.not_before = cert.not_before();
-    report.not_after = cert.not_after();
-    report.used_by = usage.devices;
-    reports.push_back(std::move(report));
   }
 }
 
@@ -180,17 +122,19 @@ int rank(CertReport const& report) {
     case Expiry::good:
       break;
   }
+  if (report.differs) return 2;
   return 4;
 }
 
 }  // namespace
 
-std::vector<CertReport> report_certificates(sys::Db& db, Config const& config, bool all, sys::Time now) {
+Inventory take_inventory(sys::Db& db, Config const& config, Look const& look, sys::Time now) {
   Usage const usage{store::devices_by_topic(db), store::devices_by_issuer(db), store::enrolled_devices(db)};
-  std::vector<CertReport> reports;
-  add_stored(reports, db, usage, all);
-  add_https(reports, config, usage);
-  if (all) {
+  Inventory inventory;
+  auto& reports = inventory.reports;
+  add_stored(reports, db, usage, look.all);
+  add_https(inventory, config, look.live, usage.devices);
+  if (look.all) {
     add_identities(reports, db);
   } else {
     add_identity_summaries(reports, db, usage);
@@ -200,7 +144,7 @@ std::vector<CertReport> report_certificates(sys::Db& db, Config const& config, b
   std::stable_sort(reports.begin(), reports.end(), [](CertReport const& a, CertReport const& b) {
     return std::pair(rank(a), a.not_after) < std::pair(rank(b), b.not_after);
   });
-  return reports;
+  return inventory;
 }
 
 }  // namespace service

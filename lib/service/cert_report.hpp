@@ -1,5 +1,7 @@
-// One report over every certificate the server knows: how long it is good, who depends on it, what happens
-// when it runs out, and what to do next.
+// The inventory: every certificate the server knows, from the database, from the files that the configuration
+// names and, on request, from the HTTPS server itself; how long each is good, who depends on it, what happens
+// when it runs out, and what to do next. Trusts nothing that it looks at; a file that cannot be read is a
+// problem in words, never the end of the report.
 #pragma once
 
 #include <cstdint>
@@ -28,12 +30,22 @@ struct CertReport {
   std::int64_t used_by = 0;  // enrolled devices that depend on it
   sys::Time act_after = {};  // from here on attention is asked for
   Expiry expiry = Expiry::good;
-  bool counts = true;  // false: superseded and used by nobody, so its expiry means nothing
+  bool differs = false;  // the HTTPS server shows another one than the file has
+  bool counts = true;    // false: superseded and used by nobody, so its expiry means nothing
   std::string consequence = {};
   std::string next_step = {};  // "" while nothing is to be done
 };
 
-// Worst first. `all`: also superseded certificates that nobody uses, and each identity by itself.
-std::vector<CertReport> report_certificates(sys::Db& db, Config const& config, bool all, sys::Time now);
+struct Look {
+  bool all = false;   // also superseded certificates that nobody uses, and each identity by itself
+  bool live = false;  // ask server-url which certificate it shows
+};
+
+struct Inventory {
+  std::vector<CertReport> reports;    // worst first
+  std::vector<std::string> problems;  // what could not be looked at, and what to do
+};
+
+Inventory take_inventory(sys::Db& db, Config const& config, Look const& look, sys::Time now);
 
 }  // namespace service

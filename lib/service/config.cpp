@@ -122,6 +122,8 @@ std::vector<sys::OptionSpec> config_options() {
       {"gate-file", "file with the secret by which nginx is known", "PATH", "/etc/pomona/gate"},
       {"https-ca-file",
        "PEM of the private CA of the HTTPS certificate, for profiles; unset with a public one", "PATH", ""},
+      {"https-certificate-file", "PEM that nginx serves HTTPS with, leaf first: watched, never served",
+       "PATH", ""},
       {"open-enrollment", "serve /enroll without a ticket: yes or no", "YES|NO", "no"},
       {"open-enrollment-auth", "how such devices prove themselves: tls or signature", "KIND", "tls"},
       {"reenrollment", "an unbound ticket for a device that is enrolled: approve or allow", "RULE",
@@ -165,6 +167,7 @@ Config make_config(ParsedOptions const& parsed, std::string const& program) {
   config.key_dir = parsed.get("key-dir");
   config.gate_file = parsed.get("gate-file");
   config.https_ca_file = parsed.get("https-ca-file");
+  config.https_certificate_file = parsed.get("https-certificate-file");
   read_rules(config, parsed);
   config.push_url = url(parsed, "push-url", false);
   config.push_ca_file = parsed.get("push-ca-file");

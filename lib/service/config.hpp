@@ -37,6 +37,7 @@ struct Config {
   std::string key_dir;
   std::string gate_file;
   std::string https_ca_file;
+  std::string https_certificate_file;
 
   bool open_enrollment = false;
   AuthKind open_enrollment_auth = AuthKind::tls;

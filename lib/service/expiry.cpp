@@ -1,19 +1,35 @@
 #include "service/expiry.hpp"
 
+#include <algorithm>
+
 namespace service {
 
+sys::Time threshold(int stage, sys::Time not_before, sys::Time not_after) {
+  constexpr int kYear = 365;
+  auto const at = static_cast<std::size_t>(stage - 1);
+  sys::Time::duration const life = not_after - not_before;
+  sys::Time::duration const share = life / kYear * kYearsDays.at(at);
+  sys::Time::duration const least = std::chrono::days(kLeastDays.at(at));
+  return not_after - std::min(std::max(share, least), life / 3);
+}
+
+int expiry_stage(sys::Time not_before, sys::Time not_after, sys::Time now) {
+  if (now > not_after) return kExpiredStage;
+  int stage = 0;
+  while (stage < kExpiredStage - 1 && now >= threshold(stage + 1, not_before, not_after)) ++stage;
+  return stage;
+}
+
 sys::Time attention_from(sys::Time not_before, sys::Time not_after) {
-  return not_after - (not_after - not_before) / 6;
+  return threshold(kAttentionStage, not_before, not_after);
 }
 
 Expiry judge_expiry(sys::Time not_before, sys::Time not_after, sys::Time now) {
   if (now < not_before) return Expiry::not_yet;
-  if (now > not_after) return Expiry::expired;
-  auto const life = not_after - not_before;
-  auto const left = not_after - now;
-  if (left * 12 < life) return Expiry::urgent;
-  if (now > attention_from(not_before, not_after)) return Expiry::attention;
-  return Expiry::good;
+  int const stage = expiry_stage(not_before, not_after, now);
+  if (stage == kExpiredStage) return Expiry::expired;
+  if (stage >= kUrgentStage) return Expiry::urgent;
+  return stage >= kAttentionStage ? Expiry::attention : Expiry::good;
 }
 
 std::string expiry_words(sys::Time not_before, sys::Time not_after, sys::Time now) {

@@ -5,7 +5,7 @@ namespace store {
 namespace {
 
 constexpr std::string_view kInForce =
-    "FROM certificates c LEFT JOIN enrollments e ON e.id = c.enrollment_id "
+    "FROM certificates_device c LEFT JOIN enrollments e ON e.id = c.enrollment_id "
     "WHERE c.kind = 'identity' AND c.status = 'issued' AND (e.id IS NULL OR e.state = 'current') ";
 
 }  // namespace
@@ -22,7 +22,8 @@ std::map<std::string, std::int64_t> devices_by_topic(sys::Db& db) {
 std::map<std::int64_t, std::int64_t> devices_by_issuer(sys::Db& db) {
   std::map<std::int64_t, std::int64_t> counts;
   for (auto const& row : db.query(
-           "SELECT c.issuer_id, COUNT(DISTINCT c.enrollment_id) FROM certificates c JOIN enrollments e ON "
+           "SELECT c.issuer_id, COUNT(DISTINCT c.enrollment_id) FROM certificates_device c JOIN enrollments "
+           "e ON "
            "e.id "
            "= c.enrollment_id WHERE c.kind = 'identity' AND c.status IN ('issued', 'retiring') AND e.state = "
            "'current' AND c.issuer_id IS NOT NULL GROUP BY c.issuer_id"))
@@ -56,7 +57,7 @@ std::vector<DeviceIdentity> identities_in_force(sys::Db& db, std::int64_t limit)
   std::vector<DeviceIdentity> out;
   for (auto const& row : db.query(
            "SELECT c.id, e.external_id " + std::string(kInForce) + "ORDER BY c.not_after LIMIT ?", {limit})) {
-    auto found = find_certificate(db, CertView::all, row.integer(0));
+    auto found = find_certificate(db, CertView::device, row.integer(0));
     if (found) out.push_back({std::move(*found), row.maybe_text(1)});
   }
   return out;

@@ -1,6 +1,7 @@
 // Who depends on a certificate: counts of enrolled devices by push topic and by issuer of their identity.
 //
-// Looks at whole tables; for reports and checks by the `pomona` command, not for requests.
+// Looks at whole tables; for reports and checks by the `pomona` command and pomona-maintain, not for
+// requests.
 #pragma once
 
 #include <cstdint>

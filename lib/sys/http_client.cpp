@@ -12,11 +12,6 @@ namespace {
 
 constexpr long kConnectionsPerHost = 4;  // several are welcome, bursts of them are not
 
-void start_library() {
-  static bool const started = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-  if (!started) throw Error(Fault::internal, "start libcurl: it cannot be initialised");
-}
-
 void check(CURLMcode code) {
   if (code != CURLM_OK)
     throw Error(Fault::internal, std::string("HTTP requests: ") + curl_multi_strerror(code));
@@ -24,10 +19,15 @@ void check(CURLMcode code) {
 
 }  // namespace
 
+void start_curl() {
+  static bool const started = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  if (!started) throw Error(Fault::internal, "start libcurl: it cannot be initialised");
+}
+
 struct HttpClient::State {
   explicit State(HttpOptions wanted) : options(std::move(wanted)) {
     options.parallel = std::max<std::size_t>(1, options.parallel);
-    start_library();
+    start_curl();
     multi.reset(curl_multi_init());
     if (multi == nullptr) throw std::bad_alloc();
     check(curl_multi_setopt(multi.get(), CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX)));

@@ -21,6 +21,8 @@ struct FreeMulti {
 };
 using Multi = std::unique_ptr<CURLM, FreeMulti>;
 
+void start_curl();  // once for the process
+
 // Stays at its address while libcurl works for it: libcurl keeps pointers into it.
 class HttpTransfer {
  public:

@@ -38,6 +38,7 @@ def configuration(layout):
         "key-dir": layout.keys,
         "gate-file": layout.gate,
         "https-ca-file": layout.https / "ca.pem",
+        "https-certificate-file": layout.https / "server.pem",
         "organization": "Pomona private stack",
         "open-enrollment": "yes",
         "reenrollment": "allow",

@@ -1,0 +1,14 @@
+// What was told of the expiry of each certificate, so that nothing is told twice.
+#pragma once
+
+#include <string_view>
+
+#include "sys/mariadb.hpp"
+#include "sys/time.hpp"
+
+namespace store {
+
+// `subject`: 32 bytes. True when nothing, or only a lower stage, was told before; then this one is recorded.
+bool raise_notice(sys::Db& db, std::string_view subject, int stage, sys::Time now);
+
+}  // namespace store
