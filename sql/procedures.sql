@@ -13,7 +13,10 @@ CREATE OR REPLACE PROCEDURE settle_report(
   MODIFIES SQL DATA SQL SECURITY INVOKER
   COMMENT 'Settles one report and returns the next command: outcome, queue id, command id, uuid, request type, kind, body, renderer, parameters'
 BEGIN
-  DECLARE v_queue, v_command BIGINT UNSIGNED DEFAULT NULL;
+  DECLARE v_queue, v_command, v_next BIGINT UNSIGNED DEFAULT NULL;
+  DECLARE v_request_type VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL;
+  DECLARE v_enqueued DATETIME(6) DEFAULT NULL;
+  DECLARE v_not_now INT UNSIGNED DEFAULT 0;
   DECLARE v_renderer VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL;
   DECLARE v_outcome VARCHAR(16) DEFAULT 'unknown';
   -- A CommandUUID that was never ours finds no row.
@@ -21,9 +24,10 @@ BEGIN
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
   START TRANSACTION;
   -- In two steps: only this device's delivery is locked, never the command that a whole fleet shares.
-  SELECT id, renderer INTO v_command, v_renderer FROM commands WHERE uuid = p_uuid;
+  SELECT id, renderer, request_type INTO v_command, v_renderer, v_request_type FROM commands WHERE uuid = p_uuid;
   IF v_command IS NOT NULL THEN
-    SET v_queue = (SELECT id FROM queue WHERE enrollment_id = p_enrollment AND command_id = v_command FOR UPDATE);
+    SELECT id, enqueued_at, not_now_count INTO v_queue, v_enqueued, v_not_now
+      FROM queue WHERE enrollment_id = p_enrollment AND command_id = v_command FOR UPDATE;
   END IF;
   IF v_queue IS NULL THEN
     -- Settled before (sent again by the device or by nginx), or never ours: recorded once, answered the same way. A cancelled one is looked for below.
@@ -57,8 +61,7 @@ BEGIN
     SET v_outcome = 'not-now';
   ELSE
     INSERT INTO results (enrollment_id, command_uuid, command_id, request_type, status, body, enqueued_at, not_now_count, received_at)
-      SELECT q.enrollment_id, c.uuid, c.id, c.request_type, p_status, p_body, q.enqueued_at, q.not_now_count, p_now
-      FROM queue q JOIN commands c ON c.id = q.command_id WHERE q.id = v_queue
+      VALUES (p_enrollment, p_uuid, v_command, v_request_type, p_status, p_body, v_enqueued, v_not_now, p_now)
       ON DUPLICATE KEY UPDATE command_id = VALUES(command_id), request_type = VALUES(request_type), status = VALUES(status),
         body = VALUES(body), enqueued_at = VALUES(enqueued_at), not_now_count = VALUES(not_now_count),
         received_at = VALUES(received_at);
@@ -75,9 +78,12 @@ BEGIN
     UPDATE tickets SET state = 'closed' WHERE enrollment_id = p_enrollment AND purpose = 'renew' AND state = 'open';
   END IF;
   COMMIT;
-  SELECT v_outcome, q.id, c.id, c.uuid, c.request_type, c.kind, c.body, c.renderer, c.parameters
-    FROM (SELECT 1) one
-    LEFT JOIN queue q ON q.id = (SELECT n.id FROM queue n FORCE INDEX (next_command) WHERE n.enrollment_id = p_enrollment AND n.state = 'queued'
-                                 ORDER BY n.priority, n.enqueued_at, n.id LIMIT 1)
-    LEFT JOIN commands c ON c.id = q.command_id;
+  -- One table at a time, each row found before a plan is made: a join is planned anew in every call.
+  SELECT id, command_id INTO v_next, v_command FROM queue FORCE INDEX (next_command)
+    WHERE enrollment_id = p_enrollment AND state = 'queued' ORDER BY priority, enqueued_at, id LIMIT 1;
+  IF v_next IS NULL THEN
+    SELECT v_outcome, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  ELSE
+    SELECT v_outcome, v_next, id, uuid, request_type, kind, body, renderer, parameters FROM commands WHERE id = v_command;
+  END IF;
 END

@@ -45,14 +45,31 @@ CipherCtx start(SecretBytes const& key, std::string_view id, std::string_view no
   return context;
 }
 
+// zlib's tables are 256 kB unless told otherwise, and clearing them costs more than deflating a report: they
+// are made for the value's size. Whoever inflates does not need to know.
+int window_bits(std::size_t size) {
+  constexpr int kLeast = 9;
+  int bits = kLeast;
+  while (bits < MAX_WBITS && (std::size_t{1} << static_cast<unsigned>(bits)) < size) ++bits;
+  return bits;
+}
+
 std::string deflate_bytes(std::string_view plain) {
-  uLongf size = compressBound(static_cast<uLong>(plain.size()));
-  std::string packed(size, '\0');
-  if (compress2(out(packed), &size, ossl::data(plain), static_cast<uLong>(plain.size()), Z_BEST_SPEED) !=
-      Z_OK) {
+  int const bits = window_bits(plain.size());
+  z_stream stream{};
+  constexpr int kLessThanWindow = 7;  // memLevel 8, zlib's default, goes with a window of 15 bits
+  if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, bits, std::max(1, bits - kLessThanWindow),
+                   Z_DEFAULT_STRATEGY) != Z_OK)
     throw Error(Fault::internal, "deflate: out of memory");
-  }
-  packed.resize(size);
+  std::string packed(deflateBound(&stream, static_cast<uLong>(plain.size())), '\0');
+  stream.next_in = const_cast<Bytef*>(ossl::data(plain));  // NOLINT(*-const-cast): zlib only reads it
+  stream.avail_in = static_cast<uInt>(plain.size());
+  stream.next_out = out(packed);
+  stream.avail_out = static_cast<uInt>(packed.size());
+  int const done = deflate(&stream, Z_FINISH);
+  packed.resize(packed.size() - stream.avail_out);
+  deflateEnd(&stream);
+  if (done != Z_STREAM_END) throw Error(Fault::internal, "deflate: it did not come to an end");
   return packed;
 }
 

@@ -72,3 +72,14 @@ TEST_CASE("a domain key must have 32 bytes") {
 }
 
 TEST_CASE("domains of one master do not share a key") { CHECK(key("push").key_id() != key("ca").key_id()); }
+
+TEST_CASE("a column of any size comes back, one that deflates and one that does not") {
+  auto const key = sys::SealKey::from_master("message", sys::SecretBytes(std::string(32, 'm')));
+  for (std::size_t const size : {0U, 1U, 511U, 512U, 513U, 1500U, 32768U, 32769U, 300'000U}) {
+    for (auto const& plain : {std::string(size, 'a'), sys::random_bytes(size)}) {
+      auto const sealed = key.seal_column("result", plain);
+      CHECK(key.open_column(sealed, "result") == plain);
+    }
+  }
+  CHECK(key.seal_column("result", std::string(300'000, 'a')).size() < 5000);
+}
