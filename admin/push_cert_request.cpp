@@ -130,10 +130,15 @@ void print_findings(Context& context, std::vector<proto::PushRequestFinding> con
 
 int run_verify(Context& context) {
   auto const bytes = sys::read_file(context.arguments().front());
-  auto const findings = service::verify_push_request(bytes, chain_pool(context), context.now());
+  auto const roots = chain_pool(context);
+  auto const findings = service::verify_push_request(bytes, roots, context.now());
   bool const good = service::wrong_findings(findings).empty();
   context.out().value(Object{{"good", good}, {"findings", findings_value(findings)}});
   print_findings(context, findings);
+  if (roots.empty()) {
+    context.out().line(
+        "not looked at: whether the root is Apple's; name that with --chain or apple-chain-file");
+  }
   context.out().line(good ? "Nothing is wrong with it." : "Apple's portal would refuse it.");
   return good ? 0 : 1;
 }

@@ -89,6 +89,12 @@ void add_pkcs12(NamedFile const& file, AskPassPhrase const& ask, PushFiles& foun
 }
 
 void add_key(NamedFile const& file, std::string_view block, AskPassPhrase const& ask, PushFiles& found) {
+  if (contains(block, "DEK-Info: DES-CBC,")) {
+    refuse(file.name,
+           "the key is sealed with single DES, which is not read; seal it better with `openssl rsa -in KEY "
+           "-aes256 "
+           "-provider legacy -provider default -out better.key` and import that");
+  }
   SecretBytes const phrase = sys::Key::is_encrypted(block) ? pass_phrase_of(file, ask) : SecretBytes();
   try {
     found.keys.push_back(sys::Key::read_private(block, phrase));

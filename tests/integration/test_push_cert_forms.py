@@ -85,6 +85,16 @@ class Forms(unittest.TestCase):
                 self.assertIn("--password-file", self.refused(self.cert, key))
                 self.assertIn("pass phrase does not open", self.refused(self.cert, key, "--password-file", self.cert))
 
+    def test_a_key_under_single_des_is_told_and_the_advice_works(self):
+        key = self.key_as("des.pem", "rsa", "-traditional", "-des", "-provider", "legacy", "-provider", "default")
+        said = self.refused(self.cert, key, "--password-file", self.password)
+        self.assertIn("single DES", said)
+        command = said.split("`")[1].split()
+        better = self.bench.folder / "better.key"
+        openssl(*[{"KEY": key, "better.key": better}.get(word, word) for word in command[1:]],
+                "-passin", f"pass:{PASS_PHRASE}", "-passout", f"pass:{PASS_PHRASE}")
+        self.taken(self.cert, better, "--password-file", self.password)
+
     def p12(self, name, *options, phrase=PASS_PHRASE):
         path = self.bench.folder / name
         openssl("pkcs12", "-export", "-in", self.cert, "-inkey", self.key, "-certfile", self.bench.certs / "ca.pem", *options,

@@ -69,12 +69,25 @@ class Requests(PortalCase):
         plist = plistlib.loads(base64.b64decode(good)) | changes
         return base64.b64encode(plistlib.dumps({key: value for key, value in plist.items() if value is not None}))
 
+    def test_no_key_in_staging_is_readable_in_the_database(self):
+        self.make_vendor()
+        self.bench.checked("push-cert", "vendor-request", "--email", EMAIL)
+        self.bench.checked("push-cert", "request", "--email", EMAIL)
+        dump = subprocess.run(["mariadb-dump", "--no-defaults", "-u", "root", "-S", self.bench.db.socket, "--hex-blob", "pomona"],
+                              capture_output=True, text=True).stdout
+        self.assertEqual(dump.count("push request key "), 2)
+        for readable in ("PRIVATE KEY", b"PRIVATE KEY".hex().upper()):
+            self.assertFalse(readable in dump, "a private key in the dump")
+
     def test_verify_says_what_is_wrong_with_a_request(self):
         vendor, csr = self.apple.vendor(), self.file("any.csr")
         self.bench.checked("push-cert", "request", "--email", EMAIL, "--out", csr)
         der = x509.load_pem_x509_csr(csr.read_bytes()).public_bytes(serialization.Encoding.DER)
         good = self.apple.sign_request(vendor, der)
         self.assertIn("Nothing is wrong", self.bench.checked("push-cert", "verify", self.file("good", good)))
+        self.bench.write_conf()
+        self.assertIn("not looked at: whether the root is Apple's", self.bench.checked("push-cert", "verify", self.file("good", good)))
+        self.bench.write_conf(apple_chain_file=self.apple.chain_file)
         chain = plistlib.loads(base64.b64decode(good))["PushCertCertificateChain"]
         parts = chain.split("-----BEGIN CERTIFICATE-----\n")
         strangers = apple_portal.Portal(self.bench.folder / "certs", self.push_ca)
