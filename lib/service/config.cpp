@@ -105,10 +105,24 @@ void read_rules(Config& config, ParsedOptions const& parsed) {
   config.message_limit = byte_size(parsed, "message-limit");
 }
 
+std::vector<sys::OptionSpec> push_options() {
+  return {
+      {"push-url", "base URL of APNs", "URL", "https://api.push.apple.com"},
+      {"push-ca-file", "PEM that APNs is checked with; the system's where unset", "PATH", ""},
+      {"push-expiration", "how long APNs keeps a push for a silent device", "TIME", "7d"},
+      {"apple-chain-file", "PEM of Apple's WWDR intermediates and root, with which requests are signed",
+       "PATH", ""},
+      {"mdmcert-url", "where mdmcert.download takes requests", "URL",
+       "https://mdmcert.download/api/v1/signrequest"},
+      {"mdmcert-key-file", "file with the product's key for mdmcert.download", "PATH", ""},
+      {"mdmcert-ca-file", "PEM that mdmcert-url is checked with; the system's where unset", "PATH", ""},
+  };
+}
+
 }  // namespace
 
 std::vector<sys::OptionSpec> config_options() {
-  return {
+  std::vector<sys::OptionSpec> options{
       {"server-url", "URL under which devices reach this server; required", "URL", ""},
       {"scep-url", "URL that enrolment profiles name for SCEP; server-url + /scep where unset", "URL", ""},
       {"organization", "name shown on devices and in certificates", "NAME", "Pomona"},
@@ -138,20 +152,14 @@ std::vector<sys::OptionSpec> config_options() {
       {"identity-grace", "how long an expired identity may still fetch its renewal", "TIME", "180d"},
       {"encrypt-renewal", "encrypt renewal profiles to the identity that fetches them: auto, yes or no",
        "WHEN", "auto"},
-      {"push-url", "base URL of APNs", "URL", "https://api.push.apple.com"},
-      {"push-ca-file", "PEM that APNs is checked with; the system's where unset", "PATH", ""},
-      {"push-expiration", "how long APNs keeps a push for a silent device", "TIME", "7d"},
-      {"apple-chain-file", "PEM of Apple's WWDR intermediates and root, with which requests are signed",
-       "PATH", ""},
-      {"mdmcert-url", "where mdmcert.download takes requests", "URL",
-       "https://mdmcert.download/api/v1/signrequest"},
-      {"mdmcert-key-file", "file with the product's key for mdmcert.download", "PATH", ""},
-      {"mdmcert-ca-file", "PEM that mdmcert-url is checked with; the system's where unset", "PATH", ""},
       {"threads", "requests answered at once by a handler", "N", "4"},
       {"socket", "Unix socket that a handler listens on; else LISTEN_FDS or fd 0", "PATH", ""},
       {"last-seen-interval", "how often a device's last contact is written", "TIME", "5m"},
       {"message-limit", "largest report that is kept whole", "SIZE", "16M"},
   };
+  auto const push = push_options();
+  options.insert(options.end(), push.begin(), push.end());
+  return options;
 }
 
 Config make_config(ParsedOptions const& parsed, std::string const& program) {
