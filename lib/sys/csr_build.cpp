@@ -5,6 +5,16 @@
 
 namespace sys {
 
+namespace {
+
+std::string cannot_be(std::string const& type, std::string const& value) {
+  std::string out = "build certification request: ";
+  out.append(type).append(" cannot be \"").append(value).append("\": ");
+  return out;
+}
+
+}  // namespace
+
 Csr Csr::build(NameParts const& subject, Key const& key) {
   ossl::ReqPtr request(X509_REQ_new());
   if (!request || X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) != 1 ||
@@ -17,7 +27,7 @@ Csr Csr::build(NameParts const& subject, Key const& key) {
     // too long for it.
     if (X509_NAME_add_entry_by_txt(name, type.c_str(), MBSTRING_UTF8, ossl::data(value),
                                    static_cast<int>(value.size()), -1, 0) != 1) {
-      ossl::fail(Fault::bad_request, "build certification request: " + type + " cannot be \"" + value + '"');
+      throw Error(Fault::bad_request, cannot_be(type, value) + ossl::take_errors());
     }
   }
   if (X509_REQ_sign(request.get(), key.raw(), EVP_sha256()) <= 0) {
