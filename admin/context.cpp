@@ -50,11 +50,11 @@ sys::Db& Context::db() {
   return db;
 }
 
-sys::SealKey const& Context::key(std::string const& domain) {
+sys::KeyRing const& Context::key(std::string const& domain) {
   auto const found = keys_.find(domain);
   if (found != keys_.end()) return found->second;
   try {
-    return keys_.emplace(domain, sys::SealKey::from_file(config_.key_dir, domain)).first->second;
+    return keys_.emplace(domain, sys::KeyRing::from_file(config_.key_dir, domain)).first->second;
   } catch (sys::Error const& error) {
     if (error.fault() != sys::Fault::not_found) throw;
     throw sys::Error(sys::Fault::not_found,

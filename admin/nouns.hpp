@@ -13,9 +13,9 @@
 
 #include "output.hpp"
 #include "service/config.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
 #include "sys/options.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace admin {
@@ -45,7 +45,7 @@ class Context {
   sys::Db& unchecked_db(service::Patience patience = service::Patience::job);
 
   // The key of a domain, read from key-dir on first use.
-  sys::SealKey const& key(std::string const& domain);
+  sys::KeyRing const& key(std::string const& domain);
 
   // "cli:NAME", for events and created_by: the Unix user, or who called sudo.
   [[nodiscard]] std::string who() const;
@@ -70,7 +70,7 @@ class Context {
   Output out_;
   std::unique_ptr<sys::Db> db_;
   bool schema_checked_ = false;
-  std::map<std::string, sys::SealKey> keys_;
+  std::map<std::string, sys::KeyRing> keys_;
   bool usage_was_wrong_ = false;
 };
 

@@ -1,6 +1,13 @@
 // `pomona secrets`: the key files.
+#include <algorithm>
+#include <iostream>
+
+#include <unistd.h>
+
 #include "nouns.hpp"
 #include "service/key_files.hpp"
+#include "service/rotate.hpp"
+#include "sys/text.hpp"
 
 namespace admin {
 
@@ -54,6 +61,162 @@ int run_init(Context& context) {
   return 0;
 }
 
+char const* stage_word(service::KeyStage stage) {
+  switch (stage) {
+    case service::KeyStage::settled:
+      return "settled";
+    case service::KeyStage::wanted:
+      return "new key wanted";
+    case service::KeyStage::written:
+      return "new key written";
+    case service::KeyStage::resealing:
+      return "being sealed anew";
+  }
+  return "";
+}
+
+int print_status(Context& context) {
+  Table table{{{"domain", "DOMAIN"},
+               {"state", "STATE"},
+               {"key", "SEALS WITH"},
+               {"generation", "GENERATION", true},
+               {"values", "VALUES", true},
+               {"older", "UNDER OLDER KEYS", true},
+               {"unopenable", "KEY MISSING", true}},
+              {},
+              ""};
+  bool unfinished = false;
+  bool unopenable = false;
+  for (auto const& domain : service::key_standing(context.db(), context.config().key_dir)) {
+    table.rows.push_back({domain.domain, stage_word(domain.stage), sys::hex(domain.key_id), domain.generation,
+                          domain.values, domain.older, domain.unopenable});
+    unfinished = unfinished || domain.stage != service::KeyStage::settled;
+    unopenable = unopenable || domain.unopenable > 0;
+  }
+  context.out().table(table);
+  if (unfinished) {
+    context.out().line(
+        "\nA rotation is unfinished, or values are under former keys: `pomona secrets rotate` goes on.");
+  }
+  if (unopenable) {
+    context.out().line(
+        "\nKEY MISSING counts values that no key derived from this master.key opens. If they come from a "
+        "backup, add "
+        "the\nmaster key of that time to master.key as a line `previous` and its 64 digits, and run `pomona "
+        "secrets "
+        "rotate`.");
+  }
+  return 0;
+}
+
+service::RotateWish rotate_wish(Context& context) {
+  service::RotateWish wish{{}, context.has("master"), sys::seconds(60), context.who()};
+  wish.wait = context.duration("wait").value_or(wish.wait);
+  auto const& known = service::key_domains();
+  for (auto const& argument : context.arguments()) {
+    if (argument == "all") {
+      wish.domains = known;
+    } else if (std::ranges::count(known, argument) == 0) {
+      context.usage(argument +
+                    " is no domain; there are ca, signing, push, dep, escrow, message, https, and all");
+    } else if (std::ranges::count(wish.domains, argument) == 0) {
+      wish.domains.push_back(argument);
+    }
+  }
+  if (wish.master && !wish.domains.empty())
+    context.usage("with --master every domain gets a new key: name none");
+  return wish;
+}
+
+// One line that is written over, on a terminal only.
+class Progress {
+ public:
+  explicit Progress(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}
+  Progress(Progress const&) = delete;
+  Progress& operator=(Progress const&) = delete;
+  ~Progress() {
+    if (began_) std::cerr << "\r\x1b[K" << std::flush;
+  }
+  void show(std::string const& text) {
+    if (!shown_) return;
+    began_ = true;
+    std::cerr << "\r\x1b[K" << text << std::flush;
+  }
+
+ private:
+  bool shown_;
+  bool began_ = false;
+};
+
+int print_rotated(Context& context, service::Rotated const& rotated) {
+  Table table{{{"domain", "DOMAIN"},
+               {"key", "KEY"},
+               {"generation", "GENERATION", true},
+               {"moved", "SEALED ANEW", true},
+               {"unopenable", "KEY MISSING", true},
+               {"settled", "OLD KEY GONE"},
+               {"damaged", ""}},
+              {},
+              ""};
+  bool settled = true;
+  for (auto const& domain : rotated.domains) {
+    List damaged;
+    for (auto const& row : domain.damaged) damaged.emplace_back(row);
+    table.rows.push_back({domain.domain, sys::hex(domain.key_id), domain.generation, domain.moved,
+                          domain.unopenable, domain.settled, damaged});
+    settled = settled && domain.settled;
+  }
+  context.out().table(table);
+  for (auto const& domain : rotated.domains) {
+    for (auto const& row : domain.damaged) {
+      std::cerr << "pomona: " << row
+                << " (table and id) does not open with its own key: the row was altered\n";
+    }
+  }
+  if (!settled) {
+    std::cerr << "pomona: the old keys of these domains were kept, nothing is lost. Restore or delete these "
+                 "rows, then "
+                 "run `pomona secrets rotate`\n";
+    return 1;
+  }
+  return 0;
+}
+
+int run_rotate(Context& context) {
+  auto const wish = rotate_wish(context);
+  if (context.has("status")) return print_status(context);
+  auto& db = context.db();
+  auto const& key_dir = context.config().key_dir;
+  if (wish.master && !service::master_rotation_under_way(key_dir)) {
+    context.confirm(
+        "A new master key is made and the present one leaves this machine. Backups made until now open only "
+        "with the "
+        "present\nmaster.key: keep a copy of it as long as you keep them.");
+  }
+  service::Rotated rotated;
+  {
+    Progress progress(!context.out().json());
+    rotated = service::rotate_keys(db, key_dir, wish, [&](std::string const& text) { progress.show(text); });
+  }
+  int const code = print_rotated(context, rotated);
+  if (rotated.resumed) context.out().line("\nWhat an earlier run had begun was finished.");
+  if (wish.master || !wish.domains.empty() || rotated.new_master) {
+    context.out().line(
+        "\nmaster.key has changed: keep a new copy away from this machine and from the database's backups, "
+        "and the "
+        "copy\nbefore as long as there are backups of its time.");
+  }
+  return code;
+}
+
+constexpr char const* kRotateHelp =
+    "Makes new keys for the domains that are named (`all` for every one), or with --master a new master key "
+    "and so "
+    "new keys\nfor all, and seals every value in the database anew. Handlers and workers go on meanwhile and "
+    "notice by "
+    "themselves. It may\nbe killed at any moment: the next run, also one that names nothing, goes on where "
+    "it was.";
+
 }  // namespace
 
 Noun secrets_noun() {
@@ -68,7 +231,18 @@ Noun secrets_noun() {
             run_init,
             false,
             "Makes master.key, a key for each domain and the gate's secret where they do not exist, and puts "
-            "their mode and\ngroup right. Safe to repeat: what exists keeps its content."}}};
+            "their mode and\ngroup right. Safe to repeat: what exists keeps its content."},
+           {"rotate",
+            "give domains new keys and seal everything in the database anew",
+            "[DOMAIN...]",
+            0,
+            8,
+            {{"master", "make a new master key, and with it a new key for every domain", "", ""},
+             {"status", "only say where each domain stands", "", ""},
+             {"wait", "how long a program may still work with an old key; 60s unless given", "DURATION", ""}},
+            run_rotate,
+            true,
+            kRotateHelp}}};
 }
 
 }  // namespace admin

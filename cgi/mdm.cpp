@@ -17,8 +17,8 @@
 namespace {
 
 int run(service::Config const& config) {
-  service::MdmKeys const keys{sys::SealKey::from_file(config.key_dir, "escrow"),
-                              sys::SealKey::from_file(config.key_dir, "message")};
+  service::MdmKeys const keys{sys::KeyRing::from_file(config.key_dir, "escrow"),
+                              sys::KeyRing::from_file(config.key_dir, "message")};
   return sys::serve(handlers::serve_options(config, handlers::kMdmBodyLimit), [&]() -> sys::Handler {
     auto const handler = std::make_shared<handlers::MdmHandler>(config, keys);
     handler->prepare();

@@ -16,14 +16,14 @@
 #include <memory>
 
 #include "service/program.hpp"
-#include "sys/seal.hpp"
+#include "sys/key_ring.hpp"
 
 namespace {
 
 using service::Config;
 
 int serve(Config const& config) {
-  auto const domain = sys::SealKey::from_file(config.key_dir, "ca");
+  auto const domain = sys::KeyRing::from_file(config.key_dir, "ca");
   return sys::serve(handlers::serve_options(config, handlers::kScepBodyLimit),
                     [&config, &domain]() -> sys::Handler {
                       auto const handler = std::make_shared<handlers::ScepHandler>(config, domain);

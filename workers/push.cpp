@@ -61,7 +61,7 @@ class Run {
  public:
   Run(service::Config const& config, bool verbose)
       : db_(service::open_database(config, service::Patience::round)),
-        pusher_(config, sys::SealKey::from_file(config.key_dir, "push"), "pomona-push",
+        pusher_(config, sys::KeyRing::from_file(config.key_dir, "push"), "pomona-push",
                 {[&config] { return service::open_database(config, service::Patience::round); },
                  sys::current_time, [verbose](service::PushedItem const& item) { log_item(item, verbose); },
                  [this] { return !stopping_; }}) {

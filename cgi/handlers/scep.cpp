@@ -25,7 +25,7 @@ void describe(service::ScepAnswer const& answer, sys::LogLine& line) {
 
 }  // namespace
 
-ScepHandler::ScepHandler(service::Config const& config, sys::SealKey const& domain)
+ScepHandler::ScepHandler(service::Config const& config, sys::KeyRing const& domain)
     : config_(config), db_(config), keys_(domain) {}
 
 sys::Response ScepHandler::decide(sys::Request const& request, sys::LogLine& line) {

@@ -14,7 +14,7 @@ inline constexpr std::size_t kScepBodyLimit = 64U << 10U;
 // One per thread; it owns the thread's database connection and the CA's keys.
 class ScepHandler {
  public:
-  ScepHandler(service::Config const& config, sys::SealKey const& domain);
+  ScepHandler(service::Config const& config, sys::KeyRing const& domain);
   // A server that is not ready yet (no database, no CA) answers 503 until it is; that is no reason to end.
   void prepare();
   // `line` gets what the log shall say of the request; nothing in it is secret.

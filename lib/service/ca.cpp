@@ -114,7 +114,7 @@ Made make_ra(NewCa const& wanted, Made const& ca, sys::Time now) {
   return {sys::issue(ra, key, ca.cert, ca.key), key};
 }
 
-CertificateRow put(sys::Db& db, sys::SealKey const& domain, std::string const& kind, std::string const& name,
+CertificateRow put(sys::Db& db, sys::KeyRing const& domain, std::string const& kind, std::string const& name,
                    Made const& made, std::optional<std::int64_t> issuer, sys::Time now) {
   CertificateRow row = store::certificate_row(kind, CertStatus::active, made.cert);
   row.name = name;
@@ -139,7 +139,7 @@ std::optional<CaKeyKind> find_ca_key_kind(std::string_view name) {
   return std::nullopt;
 }
 
-CaInit init_ca(sys::Db& db, sys::SealKey const& ca_domain, NewCa const& wanted, std::string const& who,
+CaInit init_ca(sys::Db& db, sys::KeyRing const& ca_domain, NewCa const& wanted, std::string const& who,
                sys::Time now) {
   check_wanted(wanted);
   store::Lease lease(db, "ca-init", store::lease_owner());
@@ -183,7 +183,7 @@ bool is_one_certificate(sys::Cert const& ca) {
   return ca.public_key().is_rsa() && (ca.key_usage() & kScepUsage) == kScepUsage;
 }
 
-CaKey load_ca_key(sys::Db& db, sys::SealKey const& ca_domain, CertificateRow const& row) {
+CaKey load_ca_key(sys::Db& db, sys::KeyRing const& ca_domain, CertificateRow const& row) {
   if (!row.der || !row.secret_id)
     throw Error(Fault::internal,
                 "load CA key: " + row.kind + ' ' + row.name.value_or("") + " has no key here");

@@ -15,8 +15,8 @@
 
 #include "service/config.hpp"
 #include "store/certificates.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/x509.hpp"
 
 namespace service {
@@ -39,7 +39,7 @@ struct CaInit {
 
 // Makes keys, certificates and rows in one transaction, under a lease. Error{bad_request} for a name or
 // lifetime that cannot be and for one certificate with an EC key, Error{conflict} for a name that is taken.
-CaInit init_ca(sys::Db& db, sys::SealKey const& ca_domain, NewCa const& wanted, std::string const& who,
+CaInit init_ca(sys::Db& db, sys::KeyRing const& ca_domain, NewCa const& wanted, std::string const& who,
                sys::Time now);
 
 // All CA certificates whose identities are believed, as one PEM bundle: nginx's ssl_client_certificate.
@@ -60,6 +60,6 @@ struct CaKey {
 };
 
 // Error{internal} when the key does not open or does not fit.
-CaKey load_ca_key(sys::Db& db, sys::SealKey const& ca_domain, store::CertificateRow const& row);
+CaKey load_ca_key(sys::Db& db, sys::KeyRing const& ca_domain, store::CertificateRow const& row);
 
 }  // namespace service

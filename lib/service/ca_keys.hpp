@@ -11,7 +11,7 @@ namespace service {
 
 class CaKeys {
  public:
-  explicit CaKeys(sys::SealKey ca_domain) : domain_(std::move(ca_domain)) {}
+  explicit CaKeys(sys::KeyRing ca_domain) : domain_(std::move(ca_domain)) {}
 
   struct Active {
     CaKey ca;
@@ -29,7 +29,7 @@ class CaKeys {
  private:
   Active const& look(sys::Db& db, sys::Time now);
 
-  sys::SealKey domain_;
+  sys::KeyRing domain_;
   std::optional<Active> active_;
   std::map<std::int64_t, CaKey> older_;
   sys::Time looked_at_{};

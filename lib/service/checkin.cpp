@@ -211,7 +211,7 @@ MdmAnswer unsupported(Message const& message) {
 
 }  // namespace
 
-void escrow_unlock_token(sys::Db& db, sys::SealKey const& escrow_key, Enrollment const& device,
+void escrow_unlock_token(sys::Db& db, sys::KeyRing const& escrow_key, Enrollment const& device,
                          proto::TokenUpdate const& update, sys::Time now) {
   if (update.unlock_token.empty()) return;
   store::put_escrow(db, escrow_key, {device.id, device.uuid}, store::EscrowKind::unlock_token,

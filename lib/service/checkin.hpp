@@ -18,7 +18,7 @@ MdmAnswer check_in(MdmContext& context, Presented const& presented, proto::Check
 
 // What a TokenUpdate entrusts is written to the row of its channel; also used when a waiting enrolment is
 // approved, which replays what was stored meanwhile. Inside a transaction.
-void escrow_unlock_token(sys::Db& db, sys::SealKey const& escrow_key, store::Enrollment const& device,
+void escrow_unlock_token(sys::Db& db, sys::KeyRing const& escrow_key, store::Enrollment const& device,
                          proto::TokenUpdate const& update, sys::Time now);
 
 }  // namespace service

@@ -48,7 +48,7 @@ std::optional<std::string> deliver_to(sys::Db& db, std::int64_t enrollment_id, s
 
 struct Batch {
   sys::Db& db;
-  sys::SealKey const& message_key;
+  sys::KeyRing const& message_key;
   EnqueueRequest const& request;
   proto::Command const& command;
   sys::Time now;
@@ -98,7 +98,7 @@ std::size_t EnqueueResult::failed() const noexcept {
                                                 [](EnqueueTarget const& target) { return target.error; }));
 }
 
-EnqueueResult enqueue(sys::Db& db, sys::SealKey const& message_key, EnqueueRequest const& request,
+EnqueueResult enqueue(sys::Db& db, sys::KeyRing const& message_key, EnqueueRequest const& request,
                       sys::Time now) {
   if (request.priority < 0 || request.priority > 255)
     throw sys::Error(sys::Fault::bad_request, "enqueue: a priority from 0 to 255 is needed");

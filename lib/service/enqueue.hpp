@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -40,7 +40,7 @@ struct EnqueueResult {
   [[nodiscard]] std::size_t failed() const noexcept;
 };
 
-EnqueueResult enqueue(sys::Db& db, sys::SealKey const& message_key, EnqueueRequest const& request,
+EnqueueResult enqueue(sys::Db& db, sys::KeyRing const& message_key, EnqueueRequest const& request,
                       sys::Time now);
 
 }  // namespace service

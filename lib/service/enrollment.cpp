@@ -47,7 +47,7 @@ void record(sys::Db& db, Decision const& decision, Enrollment const& row, std::s
 std::string generation_text(Enrollment const& row) { return "generation " + std::to_string(row.generation); }
 
 // The newest message of its type that brings something decides, as it would have when it came.
-void replay_escrow(sys::Db& db, sys::SealKey const& message_key, sys::SealKey const& escrow_key,
+void replay_escrow(sys::Db& db, sys::KeyRing const& message_key, sys::KeyRing const& escrow_key,
                    Enrollment const& row, sys::Time now) {
   constexpr std::int64_t kMost = 1000;
   constexpr std::size_t kLimit = 64U << 20U;
@@ -141,7 +141,7 @@ Enrollment find_any(sys::Db& db, std::string_view id) {
                                     ": there is none; `pomona enrollment list` shows those there are");
 }
 
-void approve(sys::Db& db, sys::SealKey const& message_key, sys::SealKey const& escrow_key,
+void approve(sys::Db& db, sys::KeyRing const& message_key, sys::KeyRing const& escrow_key,
              Decision const& decision, sys::Time now) {
   db.transaction([&] {
     auto const row = lock_row(db, decision.enrollment_id, EnrollmentState::pending);

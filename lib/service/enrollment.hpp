@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "store/enrollments.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -27,7 +27,7 @@ struct Decision {
 
 // Becomes the current generation, the old one is replaced, others that wait are rejected. What the device has
 // entrusted meanwhile is taken from its stored messages.
-void approve(sys::Db& db, sys::SealKey const& message_key, sys::SealKey const& escrow_key,
+void approve(sys::Db& db, sys::KeyRing const& message_key, sys::KeyRing const& escrow_key,
              Decision const& decision, sys::Time now);
 // Its identities are revoked.
 void reject(sys::Db& db, Decision const& decision, sys::Time now);

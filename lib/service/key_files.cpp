@@ -4,7 +4,7 @@
 
 #include "sys/error.hpp"
 #include "sys/file.hpp"
-#include "sys/seal.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/text.hpp"
 
 namespace service {
@@ -27,16 +27,7 @@ void make_folder(std::string const& folder) {
   fs::permissions(folder, static_cast<fs::perms>(0711));
 }
 
-// What a kill between writing and renaming left behind.
-void remove_leftovers(std::string const& folder) {
-  for (auto const& entry : fs::directory_iterator(folder)) {
-    if (entry.path().filename().string().find(".key.new-") != std::string::npos) fs::remove(entry.path());
-  }
-}
-
-std::string domain_path(std::string const& folder, std::string const& domain) {
-  return folder + '/' + domain + ".key";
-}
+std::string domain_group(std::string const& domain) { return "pomona-" + domain; }
 
 bool access_differs(KeyFile const& file) {
   auto const access = sys::file_access(file.path);
@@ -63,49 +54,32 @@ KeyFile settle(std::string const& path, unsigned mode, std::string const& group,
 
 sys::SecretBytes secret_text(std::string_view bytes) { return sys::SecretBytes(sys::hex(bytes) + '\n'); }
 
-sys::SecretBytes read_master(std::string const& path) {
-  auto const text = sys::read_secret_file(path);
-  auto decoded = sys::unhex(text.view());
-  if (!decoded || decoded->size() != kKeySize) {
-    throw Error(Fault::conflict, path + ": not 64 hex digits; put the right one back from a backup");
-  }
-  return sys::SecretBytes(std::move(*decoded));
-}
-
 void refuse_orphans(std::string const& folder) {
   for (auto const& domain : key_domains()) {
-    if (!sys::file_exists(domain_path(folder, domain))) continue;
+    if (!sys::file_exists(domain_key_path(folder, domain))) continue;
     throw Error(
         Fault::conflict,
-        domain_path(folder, domain) +
+        domain_key_path(folder, domain) +
             " exists, but its master.key does not. A new "
             "master key could not open what is stored: put master.key back from a backup, or, if nothing "
             "was ever stored, remove the *.key files and repeat");
   }
 }
 
-sys::SecretBytes master_key(std::string const& folder, std::vector<KeyFile>& files) {
-  std::string const path = folder + "/master.key";
-  if (!sys::file_exists(path)) {
-    refuse_orphans(folder);
-    sys::SecretBytes fresh(sys::random_bytes(kKeySize));
-    files.push_back(settle(path, kMasterMode, "", secret_text(fresh.view())));
-    return fresh;
-  }
-  auto master = read_master(path);
-  files.push_back(settle(path, kMasterMode, "", secret_text(master.view())));
+MasterKey master_key(std::string const& folder, std::vector<KeyFile>& files) {
+  std::string const path = master_key_path(folder);
+  bool const fresh = !sys::file_exists(path);
+  if (fresh) refuse_orphans(folder);
+  auto master = fresh ? new_master_key() : read_master_key(path);
+  files.push_back(settle(path, kMasterMode, "", master_key_text(master)));
   return master;
 }
 
-KeyFile domain_key(std::string const& folder, std::string const& domain, sys::SecretBytes const& master) {
-  auto const wanted = sys::SealKey::from_master(domain, master);
-  std::string const path = domain_path(folder, domain);
-  if (sys::file_exists(path) && sys::SealKey::from_file(folder, domain).key_id() != wanted.key_id()) {
-    throw Error(Fault::conflict, path +
-                                     " was not made from this master.key; one of the two comes from another "
-                                     "installation or backup");
-  }
-  return settle(path, kSharedMode, "pomona-" + domain, secret_text(wanted.bytes().view()));
+KeyFile domain_key(std::string const& folder, std::string const& domain, MasterKey const& master) {
+  std::string const path = domain_key_path(folder, domain);
+  auto const keys =
+      sys::file_exists(path) ? read_domain_keys(folder, domain, master) : master.domain_keys(domain);
+  return settle(path, kSharedMode, domain_group(domain), sys::key_file_text(keys));
 }
 
 KeyFile gate(std::string const& path) {
@@ -127,10 +101,45 @@ std::vector<std::string> const& key_domains() {
   return domains;
 }
 
+std::string master_key_path(std::string const& key_dir) { return key_dir + "/master.key"; }
+
+std::string domain_key_path(std::string const& key_dir, std::string const& domain) {
+  return key_dir + '/' + domain + ".key";
+}
+
+void remove_key_leftovers(std::string const& key_dir) {
+  for (auto const& entry : fs::directory_iterator(key_dir)) {
+    if (entry.path().filename().string().find(".key.new-") != std::string::npos) fs::remove(entry.path());
+  }
+}
+
+std::vector<sys::SealKey> read_domain_keys(std::string const& key_dir, std::string const& domain,
+                                           MasterKey const& master) {
+  std::string const path = domain_key_path(key_dir, domain);
+  auto keys = sys::read_key_file(path, domain);
+  for (auto const& key : keys) {
+    if (master.find(domain, key.key_id())) continue;
+    throw Error(Fault::conflict, path +
+                                     " was not made from this master.key; one of the two comes from another "
+                                     "installation or backup");
+  }
+  return keys;
+}
+
+void write_domain_keys(std::string const& key_dir, std::string const& domain,
+                       std::vector<sys::SealKey> const& keys) {
+  sys::write_file_atomically(domain_key_path(key_dir, domain), sys::key_file_text(keys).view(), kSharedMode,
+                             domain_group(domain));
+}
+
+void write_master_key(std::string const& key_dir, MasterKey const& master) {
+  sys::write_file_atomically(master_key_path(key_dir), master_key_text(master).view(), kMasterMode);
+}
+
 std::vector<KeyFile> init_key_files(std::string const& key_dir, std::string const& gate_file) {
   make_folder(key_dir);
   sys::FolderLock const lock(key_dir);
-  remove_leftovers(key_dir);
+  remove_key_leftovers(key_dir);
   std::vector<KeyFile> files;
   auto const master = master_key(key_dir, files);
   for (auto const& domain : key_domains()) files.push_back(domain_key(key_dir, domain, master));

@@ -7,15 +7,15 @@
 #include <string_view>
 
 #include "service/config.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
 
 struct MdmKeys {
-  sys::SealKey escrow;   // unlock and bootstrap tokens
-  sys::SealKey message;  // commands, reports, check-in bodies
+  sys::KeyRing escrow;   // unlock and bootstrap tokens
+  sys::KeyRing message;  // commands, reports, check-in bodies
 };
 
 // Filled in as far as the request came; nothing in it is secret.

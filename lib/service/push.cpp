@@ -122,7 +122,7 @@ struct Pusher::Lane {
   std::future<PushRound> running = {};
 };
 
-Pusher::Pusher(Config const& config, sys::SealKey push_key, std::string who, PushTools tools)
+Pusher::Pusher(Config const& config, sys::KeyRing push_key, std::string who, PushTools tools)
     : config_(config), push_key_(std::move(push_key)), who_(std::move(who)), tools_(std::move(tools)) {}
 Pusher::~Pusher() = default;  // a future of std::async waits for its thread
 

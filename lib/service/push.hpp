@@ -18,8 +18,8 @@
 #include "service/push_flow.hpp"
 #include "store/certificates.hpp"
 #include "store/push.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -44,7 +44,7 @@ struct PushTools {
 class Pusher {
  public:
   // `who` is named in events.
-  Pusher(Config const& config, sys::SealKey push_key, std::string who, PushTools tools);
+  Pusher(Config const& config, sys::KeyRing push_key, std::string who, PushTools tools);
   Pusher(Pusher const&) = delete;
   Pusher& operator=(Pusher const&) = delete;
   ~Pusher();  // waits for what is under way
@@ -76,7 +76,7 @@ class Pusher {
               std::vector<TokenVerdict> const& verdicts, PushRound& round);
 
   Config const& config_;
-  sys::SealKey push_key_;
+  sys::KeyRing push_key_;
   std::string who_;
   PushTools tools_;
   std::map<std::string, store::CertificateRow> certificates_;  // active ones by topic, as just read

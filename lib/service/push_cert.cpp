@@ -93,7 +93,7 @@ std::vector<CertificateRow> stored(sys::Db& db) {
 }
 
 // Imported before: made active again. Else a new row with its sealed key.
-void make_active(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
+void make_active(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
                  std::optional<CertificateRow> const& before, sys::Time now) {
   if (before) {
     store::set_certificate_status(db, CertView::push, before->id, CertStatus::active, now);
@@ -108,7 +108,7 @@ void make_active(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair
   store::insert_certificate(db, CertView::push, row);
 }
 
-PushImport import_within(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
+PushImport import_within(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
                          TopicChoice const& choice, sys::Time now) {
   auto const known = stored(db);
   auto const enrolled = store::enrolled_topics(db);
@@ -191,7 +191,7 @@ std::optional<CertificateRow> last_retired(std::vector<CertificateRow> const& ro
   return found;
 }
 
-PushRollback roll_back_within(sys::Db& db, sys::SealKey const& push_key,
+PushRollback roll_back_within(sys::Db& db, sys::KeyRing const& push_key,
                               std::optional<std::string> const& wanted, sys::Time now) {
   auto const rows = stored(db);
   std::string const topic = wanted ? *wanted : only_active_topic(rows);
@@ -220,7 +220,7 @@ PushRollback roll_back_within(sys::Db& db, sys::SealKey const& push_key,
 
 }  // namespace
 
-PushImport import_push_certificate(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
+PushImport import_push_certificate(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
                                    TopicChoice const& choice, store::PushTopicNote const& note,
                                    std::string const& who, sys::Time now) {
   PushImport taken = db.transaction([&] {
@@ -237,7 +237,7 @@ std::int64_t devices_of_topic(sys::Db& db, std::string const& topic) {
   return count_of(store::enrolled_topics(db), topic);
 }
 
-PushRollback roll_back_push_certificate(sys::Db& db, sys::SealKey const& push_key,
+PushRollback roll_back_push_certificate(sys::Db& db, sys::KeyRing const& push_key,
                                         std::optional<std::string> const& topic, std::string const& who,
                                         sys::Time now) {
   PushRollback done = db.transaction([&] {
@@ -267,7 +267,7 @@ std::vector<PushCertificate> list_push_certificates(sys::Db& db, std::optional<s
   return out;
 }
 
-sys::SecretBytes open_push_key(sys::Db& db, sys::SealKey const& push_key, CertificateRow const& row) {
+sys::SecretBytes open_push_key(sys::Db& db, sys::KeyRing const& push_key, CertificateRow const& row) {
   if (!row.secret_id || !row.sha256) {
     throw Error(Fault::internal,
                 "push certificate of " + row.topic.value_or("?") + ": it has no key; import it again");

@@ -14,8 +14,8 @@
 #include "service/push_pair.hpp"
 #include "store/certificates.hpp"
 #include "store/push_requests.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -41,7 +41,7 @@ struct PushImport {
 // Stores the pair and makes it the active one of its topic; pomona-push tries again at once what failed with
 // the one before. A key that waited in staging for it leaves there. Throws Error{conflict} for a new topic
 // beside live enrolments without a choice, and for a choice whose count is not that of the devices lost.
-PushImport import_push_certificate(sys::Db& db, sys::SealKey const& push_key, PushPair const& pair,
+PushImport import_push_certificate(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
                                    TopicChoice const& choice, store::PushTopicNote const& note,
                                    std::string const& who, sys::Time now);
 
@@ -56,7 +56,7 @@ struct PushRollback {
   std::optional<store::CertificateRow> set_aside;
   std::int64_t devices = 0;
 };
-PushRollback roll_back_push_certificate(sys::Db& db, sys::SealKey const& push_key,
+PushRollback roll_back_push_certificate(sys::Db& db, sys::KeyRing const& push_key,
                                         std::optional<std::string> const& topic, std::string const& who,
                                         sys::Time now);
 
@@ -69,6 +69,6 @@ struct PushCertificate {
 std::vector<PushCertificate> list_push_certificates(sys::Db& db, std::optional<std::string> const& topic);
 
 // The key of a stored push certificate as PEM.
-sys::SecretBytes open_push_key(sys::Db& db, sys::SealKey const& push_key, store::CertificateRow const& row);
+sys::SecretBytes open_push_key(sys::Db& db, sys::KeyRing const& push_key, store::CertificateRow const& row);
 
 }  // namespace service

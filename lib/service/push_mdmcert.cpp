@@ -35,7 +35,7 @@ struct Encryption {
 };
 
 // What the answer is encrypted to: a certificate of a year, in the form that the service asks for.
-Encryption stage_encryption(sys::Db& db, sys::SealKey const& push_key, sys::Time now) {
+Encryption stage_encryption(sys::Db& db, sys::KeyRing const& push_key, sys::Time now) {
   constexpr unsigned kBits = 2048;
   constexpr sys::seconds kYear{365 * 86400};
   auto const key = sys::Key::generate_rsa(kBits);
@@ -56,7 +56,7 @@ Encryption stage_encryption(sys::Db& db, sys::SealKey const& push_key, sys::Time
 }
 
 // Takes back what was staged for a request that the service did not take.
-void unstage(sys::Db& db, sys::SealKey const& push_key, sys::Csr const& csr, Encryption const& encryption,
+void unstage(sys::Db& db, sys::KeyRing const& push_key, sys::Csr const& csr, Encryption const& encryption,
              sys::Time now) {
   db.transaction([&] {
     store::set_certificate_status(db, CertView::all, encryption.id, CertStatus::retired, now);
@@ -90,7 +90,7 @@ sys::SecretBytes product_key(Config const& config) {
   return sys::read_secret_file(config.mdmcert_key_file);
 }
 
-std::optional<std::string> decrypt(sys::Db& db, sys::SealKey const& push_key, std::string const& bytes,
+std::optional<std::string> decrypt(sys::Db& db, sys::KeyRing const& push_key, std::string const& bytes,
                                    sys::Time now) {
   auto rows = store::list_certificates(db, CertView::all, {.kind = kKind});
   std::reverse(rows.begin(), rows.end());
@@ -115,7 +115,7 @@ bool is_staged(sys::Db& db, proto::PushRequestText const& request) {
 
 }  // namespace
 
-sys::Csr request_from_mdmcert(sys::Db& db, sys::SealKey const& push_key, Config const& config,
+sys::Csr request_from_mdmcert(sys::Db& db, sys::KeyRing const& push_key, Config const& config,
                               sys::NameParts const& subject, std::string const& email, std::string const& who,
                               sys::Time now) {
   auto const key = product_key(config);
@@ -134,7 +134,7 @@ sys::Csr request_from_mdmcert(sys::Db& db, sys::SealKey const& push_key, Config 
               kAsking + refused + ". The e-mail address must be one registered at mdmcert.download");
 }
 
-MdmcertAnswer decrypt_mdmcert(sys::Db& db, sys::SealKey const& push_key, std::string_view file,
+MdmcertAnswer decrypt_mdmcert(sys::Db& db, sys::KeyRing const& push_key, std::string_view file,
                               sys::Time now) {
   auto text = decrypt(db, push_key, proto::read_encrypted_request(file), now);
   if (!text) {

@@ -10,8 +10,8 @@
 #include "proto/push_request.hpp"
 #include "service/config.hpp"
 #include "sys/csr.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -19,7 +19,7 @@ namespace service {
 // Makes key and request, and a key for the answer, stores both, then asks. Throws Error{not_found} where
 // mdmcert-key-file is not set, Error{upstream} with the service's reason, Error{unavailable} where it does
 // not answer; nothing is left in staging then.
-sys::Csr request_from_mdmcert(sys::Db& db, sys::SealKey const& push_key, Config const& config,
+sys::Csr request_from_mdmcert(sys::Db& db, sys::KeyRing const& push_key, Config const& config,
                               sys::NameParts const& subject, std::string const& email, std::string const& who,
                               sys::Time now);
 
@@ -31,7 +31,7 @@ struct MdmcertAnswer {
 };
 // Throws Error{not_found} when it is for a key that is not here, Error{conflict} when the vendor certificate
 // has expired: Apple's portal would refuse it.
-MdmcertAnswer decrypt_mdmcert(sys::Db& db, sys::SealKey const& push_key, std::string_view file,
+MdmcertAnswer decrypt_mdmcert(sys::Db& db, sys::KeyRing const& push_key, std::string_view file,
                               sys::Time now);
 
 }  // namespace service

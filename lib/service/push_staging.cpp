@@ -15,7 +15,7 @@ char const* name_of(StagedKind kind) { return kind == StagedKind::vendor ? "vend
 
 }  // namespace
 
-sys::Csr stage_request(sys::Db& db, sys::SealKey const& push_key, StagedKind kind,
+sys::Csr stage_request(sys::Db& db, sys::KeyRing const& push_key, StagedKind kind,
                        sys::NameParts const& subject, std::string const& who, sys::Time now) {
   constexpr unsigned kBits = 2048;
   auto const key = sys::Key::generate_rsa(kBits);
@@ -38,7 +38,7 @@ sys::Csr stage_request(sys::Db& db, sys::SealKey const& push_key, StagedKind kin
   return csr;
 }
 
-std::optional<StagedKey> find_staged_key(sys::Db& db, sys::SealKey const& push_key, sys::Cert const& cert) {
+std::optional<StagedKey> find_staged_key(sys::Db& db, sys::KeyRing const& push_key, sys::Cert const& cert) {
   auto const row = store::find_push_request(db, cert.spki_sha256());
   if (!row) return std::nullopt;
   auto const pem = store::get_secret(db, push_key, row->secret_id, purpose_of(row->spki_sha256));
@@ -46,7 +46,7 @@ std::optional<StagedKey> find_staged_key(sys::Db& db, sys::SealKey const& push_k
                    sys::Key::read_private(pem.view())};
 }
 
-void end_staging(sys::Db& db, sys::SealKey const& push_key, sys::Cert const& cert) {
+void end_staging(sys::Db& db, sys::KeyRing const& push_key, sys::Cert const& cert) {
   auto const row = store::find_push_request(db, cert.spki_sha256());
   if (!row) return;
   store::delete_push_request(db, row->id);

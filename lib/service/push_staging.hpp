@@ -6,8 +6,8 @@
 
 #include "store/push_requests.hpp"
 #include "sys/csr.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -16,7 +16,7 @@ enum class StagedKind { push, vendor };
 
 // A new RSA-2048 key with its request, stored before anybody sees the request. Each call makes another: a
 // request that was lost is made again, and whichever certificate comes finds its key.
-sys::Csr stage_request(sys::Db& db, sys::SealKey const& push_key, StagedKind kind,
+sys::Csr stage_request(sys::Db& db, sys::KeyRing const& push_key, StagedKind kind,
                        sys::NameParts const& subject, std::string const& who, sys::Time now);
 
 struct StagedKey {
@@ -24,9 +24,9 @@ struct StagedKey {
   sys::Key key;
 };
 // The key that waits for this certificate.
-std::optional<StagedKey> find_staged_key(sys::Db& db, sys::SealKey const& push_key, sys::Cert const& cert);
+std::optional<StagedKey> find_staged_key(sys::Db& db, sys::KeyRing const& push_key, sys::Cert const& cert);
 
 // The certificate has come: its key leaves staging. To be called where it is stored, in that transaction.
-void end_staging(sys::Db& db, sys::SealKey const& push_key, sys::Cert const& cert);
+void end_staging(sys::Db& db, sys::KeyRing const& push_key, sys::Cert const& cert);
 
 }  // namespace service

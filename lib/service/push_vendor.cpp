@@ -24,7 +24,7 @@ constexpr char const* kDoing = "sign push certificate request: ";
 
 std::string key_purpose(std::string_view sha256) { return "vendor key " + sys::hex(sha256); }
 
-void store_vendor(sys::Db& db, sys::SealKey const& push_key, KeyedCert const& vendor, sys::Time now) {
+void store_vendor(sys::Db& db, sys::KeyRing const& push_key, KeyedCert const& vendor, sys::Time now) {
   auto const before = store::find_certificate_by_sha256(db, CertView::all, vendor.cert.sha256());
   if (before) return store::set_certificate_status(db, CertView::all, before->id, CertStatus::active, now);
   CertificateRow row = store::certificate_row(kKind, CertStatus::active, vendor.cert);
@@ -35,7 +35,7 @@ void store_vendor(sys::Db& db, sys::SealKey const& push_key, KeyedCert const& ve
   store::insert_certificate(db, CertView::all, row);
 }
 
-VendorImport import_within(sys::Db& db, sys::SealKey const& push_key, KeyedCert const& vendor,
+VendorImport import_within(sys::Db& db, sys::KeyRing const& push_key, KeyedCert const& vendor,
                            sys::Time now) {
   VendorImport out;
   out.sha256 = vendor.cert.sha256();
@@ -103,7 +103,7 @@ void record_signed(sys::Db& db, sys::Csr const& csr, SigningWish const& wish, st
 
 }  // namespace
 
-VendorImport import_vendor_certificate(sys::Db& db, sys::SealKey const& push_key, KeyedCert const& vendor,
+VendorImport import_vendor_certificate(sys::Db& db, sys::KeyRing const& push_key, KeyedCert const& vendor,
                                        std::string const& who, sys::Time now) {
   return db.transaction([&] {
     auto out = import_within(db, push_key, vendor, now);
@@ -125,7 +125,7 @@ std::string wrong_findings(std::vector<proto::PushRequestFinding> const& finding
   return out;
 }
 
-std::string sign_push_request(sys::Db& db, sys::SealKey const& push_key, sys::Csr const& csr,
+std::string sign_push_request(sys::Db& db, sys::KeyRing const& push_key, sys::Csr const& csr,
                               SigningWish const& wish, std::string const& who, sys::Time now) {
   check_csr(csr);
   auto const row = active_vendor(db);

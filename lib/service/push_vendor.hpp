@@ -10,8 +10,8 @@
 #include "service/push_pair.hpp"
 #include "store/certificates.hpp"
 #include "sys/csr.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -22,7 +22,7 @@ struct VendorImport {
   std::optional<store::CertificateRow> replaced;  // the active one before, kept
 };
 // Makes it the one that signs. A key that waited in staging for it leaves there.
-VendorImport import_vendor_certificate(sys::Db& db, sys::SealKey const& push_key, KeyedCert const& vendor,
+VendorImport import_vendor_certificate(sys::Db& db, sys::KeyRing const& push_key, KeyedCert const& vendor,
                                        std::string const& who, sys::Time now);
 
 struct SigningWish {
@@ -33,7 +33,7 @@ struct SigningWish {
 // The file for Apple's portal, checked as the portal would, and an event with customer and request. Throws
 // Error{not_found} without a vendor certificate or without its issuers, Error{conflict} for what the portal
 // would refuse.
-std::string sign_push_request(sys::Db& db, sys::SealKey const& push_key, sys::Csr const& csr,
+std::string sign_push_request(sys::Db& db, sys::KeyRing const& push_key, sys::Csr const& csr,
                               SigningWish const& wish, std::string const& who, sys::Time now);
 
 // check_push_request, and whether the chain's root is one of `roots` (not looked at where there are none).

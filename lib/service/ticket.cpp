@@ -80,6 +80,16 @@ std::string renewal_challenge(sys::SealKey const& key, std::string const& ticket
   return proto::ticket_challenge(sys::hmac_sha256(own, ticket_uuid));
 }
 
+// What the ticket was handed out with; nullopt when none of the keys made it. Tried with each: a profile that
+// is on its way to a device stays good while the keys are rotated.
+std::optional<std::string> challenge_of(sys::KeyRing const& keys, Ticket const& ticket) {
+  for (auto const& key : keys.all()) {
+    auto challenge = renewal_challenge(key, ticket.uuid);
+    if (sys::sha256(challenge) == ticket.challenge_sha256) return challenge;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string choose_topic(sys::Db& db, std::optional<std::string> const& wished, sys::Time now) {
@@ -159,7 +169,7 @@ NamelessTicket mint_child_ticket(sys::Db& db, Config const& config, Ticket const
   return insert_nameless(db, std::move(ticket), proto::ticket_challenge(proto::new_ticket_secret()));
 }
 
-RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::SealKey const& key,
+RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::KeyRing const& key,
                                   store::Enrollment const& enrollment, sys::Time now) {
   store::TicketFilter open;
   open.state = store::TicketState::open;
@@ -169,11 +179,10 @@ RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::SealKe
   auto const last = store::list_tickets(db, open);
   if (!last.empty() && last.front().expires_at > now + kRenewalRest) {
     auto const& ticket = last.front();
-    auto challenge = renewal_challenge(key, ticket.uuid);
+    auto challenge = challenge_of(key, ticket);
     bool const unused =
         store::list_certificates(db, store::CertView::device, {.ticket_id = ticket.id, .limit = 1}).empty();
-    if (unused && sys::sha256(challenge) == ticket.challenge_sha256)
-      return {ticket, std::move(challenge), false};
+    if (unused && challenge) return {ticket, std::move(*challenge), false};
   }
   store::close_renewal_tickets(db, enrollment.id);
   Ticket ticket = blank(config, now);
@@ -183,7 +192,7 @@ RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::SealKe
   ticket.enrollment_id = enrollment.id;
   ticket.expires_at = now + kRenewalLifetime;
   ticket.created_by = "renewal";
-  auto const challenge = renewal_challenge(key, ticket.uuid);
+  auto const challenge = renewal_challenge(key.sealing(), ticket.uuid);
   auto minted = insert_nameless(db, std::move(ticket), challenge);
   return {std::move(minted.ticket), std::move(minted.challenge), true};
 }

@@ -11,8 +11,8 @@
 #include "service/config.hpp"
 #include "store/enrollments.hpp"
 #include "store/tickets.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace service {
@@ -56,7 +56,7 @@ struct RenewalTicket {
   std::string challenge;
   bool fresh = false;
 };
-RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::SealKey const& key,
+RenewalTicket mint_renewal_ticket(sys::Db& db, Config const& config, sys::KeyRing const& key,
                                   store::Enrollment const& enrollment, sys::Time now);
 
 // False when it is not open. Error{not_found} for a number that was never given. Children are revoked with

@@ -15,13 +15,20 @@ CommandRow read(sys::DbRow const& row) {
           row.maybe_text(4), row.time(5), row.text(6)};
 }
 
-std::string purpose(std::string_view uuid) { return "command:" + std::string(uuid); }
-
-std::string keyed_hash(sys::SealKey const& message_key, std::string_view plist) {
-  return sys::hmac_sha256(sys::hkdf_sha256(message_key.bytes().view(), "pomona command hash"), plist);
+// Of a row of id, hash, head of the sealed body. A command that is rendered at delivery has neither.
+bool has_bytes(sys::KeyRing const& message_key, sys::DbRow const& row, std::string_view plist) {
+  if (row.null(1) || row.null(2)) return false;
+  auto const key = message_key.opening(sys::SealKey::column_key_id(row.text(2)));
+  return row.text(1) == command_hash(key, plist);
 }
 
 }  // namespace
+
+std::string command_hash(sys::SealKey const& message_key, std::string_view plist) {
+  return sys::hmac_sha256(sys::hkdf_sha256(message_key.bytes().view(), "pomona command hash"), plist);
+}
+
+std::string command_purpose(std::string_view uuid) { return "command:" + std::string(uuid); }
 
 std::optional<CommandRow> find_command(sys::Db& db, std::string_view uuid) {
   auto const row =
@@ -30,21 +37,22 @@ std::optional<CommandRow> find_command(sys::Db& db, std::string_view uuid) {
   return read(*row);
 }
 
-std::int64_t keep_command(sys::Db& db, sys::SealKey const& message_key, proto::Command const& command,
+std::int64_t keep_command(sys::Db& db, sys::KeyRing const& message_key, proto::Command const& command,
                           std::string_view plist, std::string_view created_by, sys::Time now) {
-  std::string const hash = keyed_hash(message_key, plist);
-  constexpr char const* kFind = "SELECT id, body_hmac FROM commands WHERE uuid = ?";
+  // The first bytes of the body name the key that its hash was made with too.
+  constexpr char const* kFind = "SELECT id, body_hmac, LEFT(body, 37) FROM commands WHERE uuid = ?";
   auto row = db.query_row(kFind, {command.uuid});
   if (!row) {
-    std::string const sealed = message_key.seal_column(purpose(command.uuid), plist);
+    auto const key = message_key.sealing();
+    std::string const sealed = key.seal_column(command_purpose(command.uuid), plist);
     db.insert_unless_duplicate(
         "INSERT INTO commands (uuid, request_type, kind, body, body_hmac, created_at, created_by) "
         "VALUES (?, ?, 'stored', ?, ?, ?, ?)",
-        {command.uuid, command.request_type, sealed, hash, now, created_by});
+        {command.uuid, command.request_type, sealed, command_hash(key, plist), now, created_by});
     row = db.query_row(kFind, {command.uuid});
   }
   if (!row) throw sys::Error(sys::Fault::unavailable, "command: another request is just storing this one");
-  if (row->maybe_text(1) != hash) {
+  if (!has_bytes(message_key, *row, plist)) {
     throw sys::Error(sys::Fault::conflict,
                      "command: CommandUUID " + command.uuid +
                          " is taken by another command; give each command a UUID of its own");
@@ -60,11 +68,11 @@ std::int64_t insert_rendered(sys::Db& db, RenderedCommand const& command, std::s
                 {command.uuid, command.request_type, command.renderer, now, created_by}));
 }
 
-std::string open_command(sys::SealKey const& message_key, std::string_view uuid, std::string_view sealed) {
-  return message_key.open_column(sealed, purpose(uuid));
+std::string open_command(sys::KeyRing const& message_key, std::string_view uuid, std::string_view sealed) {
+  return message_key.open_column(sealed, command_purpose(uuid));
 }
 
-std::optional<std::string> command_plist(sys::Db& db, sys::SealKey const& message_key,
+std::optional<std::string> command_plist(sys::Db& db, sys::KeyRing const& message_key,
                                          std::string_view uuid) {
   auto const row = db.query_row("SELECT body FROM commands WHERE uuid = ?", {uuid});
   if (!row || row->null(0)) return std::nullopt;

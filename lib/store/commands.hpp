@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "proto/command.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace store {
@@ -29,7 +29,7 @@ std::optional<CommandRow> find_command(sys::Db& db, std::string_view uuid);
 
 // Returns the id of the row, which may have been there already with the same bytes. Error{conflict} when it
 // has other bytes.
-std::int64_t keep_command(sys::Db& db, sys::SealKey const& message_key, proto::Command const& command,
+std::int64_t keep_command(sys::Db& db, sys::KeyRing const& message_key, proto::Command const& command,
                           std::string_view plist, std::string_view created_by, sys::Time now);
 
 // A command that pomona-mdm makes at delivery. No secret is in the row.
@@ -42,9 +42,13 @@ inline constexpr std::string_view kRenewRenderer = "renew";
 std::int64_t insert_rendered(sys::Db& db, RenderedCommand const& command, std::string_view created_by,
                              sys::Time now);
 
+// What the two sealed columns are made with: the purpose of `body`, and `body_hmac`.
+std::string command_purpose(std::string_view uuid);
+std::string command_hash(sys::SealKey const& message_key, std::string_view plist);
+
 // The plist of a stored command as it was enqueued, byte for byte.
-std::string open_command(sys::SealKey const& message_key, std::string_view uuid, std::string_view sealed);
-std::optional<std::string> command_plist(sys::Db& db, sys::SealKey const& message_key, std::string_view uuid);
+std::string open_command(sys::KeyRing const& message_key, std::string_view uuid, std::string_view sealed);
+std::optional<std::string> command_plist(sys::Db& db, sys::KeyRing const& message_key, std::string_view uuid);
 
 struct CommandSummary {
   CommandRow command;

@@ -25,7 +25,7 @@ std::string_view escrow_kind_name(EscrowKind kind) noexcept {
   return kind == EscrowKind::unlock_token ? "unlock-token" : "bootstrap-token";
 }
 
-void put_escrow(sys::Db& db, sys::SealKey const& escrow_key, EscrowOwner const& owner, EscrowKind kind,
+void put_escrow(sys::Db& db, sys::KeyRing const& escrow_key, EscrowOwner const& owner, EscrowKind kind,
                 sys::SecretBytes const& value, sys::Time now) {
   auto const old = secret_id(db, owner.enrollment_id, kind, " FOR UPDATE");
   std::string const fresh = put_secret(db, escrow_key, purpose(owner, kind), value.view(), now);
@@ -36,14 +36,14 @@ void put_escrow(sys::Db& db, sys::SealKey const& escrow_key, EscrowOwner const& 
   if (old) delete_secret(db, escrow_key, *old);
 }
 
-std::optional<sys::SecretBytes> get_escrow(sys::Db& db, sys::SealKey const& escrow_key,
+std::optional<sys::SecretBytes> get_escrow(sys::Db& db, sys::KeyRing const& escrow_key,
                                            EscrowOwner const& owner, EscrowKind kind) {
   auto const id = secret_id(db, owner.enrollment_id, kind, "");
   if (!id) return std::nullopt;
   return get_secret(db, escrow_key, *id, purpose(owner, kind));
 }
 
-bool erase_escrow(sys::Db& db, sys::SealKey const& escrow_key, EscrowOwner const& owner, EscrowKind kind) {
+bool erase_escrow(sys::Db& db, sys::KeyRing const& escrow_key, EscrowOwner const& owner, EscrowKind kind) {
   auto const old = secret_id(db, owner.enrollment_id, kind, " FOR UPDATE");
   if (!old) return false;
   db.execute("DELETE FROM escrow WHERE enrollment_id = ? AND kind = ?",

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "sys/bytes.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace store {
@@ -23,12 +23,12 @@ struct EscrowOwner {
   std::string uuid;                // its uuid
 };
 
-void put_escrow(sys::Db& db, sys::SealKey const& escrow_key, EscrowOwner const& owner, EscrowKind kind,
+void put_escrow(sys::Db& db, sys::KeyRing const& escrow_key, EscrowOwner const& owner, EscrowKind kind,
                 sys::SecretBytes const& value, sys::Time now);
-std::optional<sys::SecretBytes> get_escrow(sys::Db& db, sys::SealKey const& escrow_key,
+std::optional<sys::SecretBytes> get_escrow(sys::Db& db, sys::KeyRing const& escrow_key,
                                            EscrowOwner const& owner, EscrowKind kind);
 // False when there was none.
-bool erase_escrow(sys::Db& db, sys::SealKey const& escrow_key, EscrowOwner const& owner, EscrowKind kind);
+bool erase_escrow(sys::Db& db, sys::KeyRing const& escrow_key, EscrowOwner const& owner, EscrowKind kind);
 
 struct EscrowRow {
   std::string kind;

@@ -7,17 +7,19 @@
 #include <vector>
 
 #include "sys/bytes.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace store {
 
-void put_message(sys::Db& db, sys::SealKey const& message_key, std::int64_t enrollment_id,
+std::string message_purpose(std::int64_t enrollment_id,
+                            std::string_view type);  // what a sealed body is bound to
+void put_message(sys::Db& db, sys::KeyRing const& message_key, std::int64_t enrollment_id,
                  std::string_view type, std::string_view body, sys::Time now);
 
 // Newest first.
-std::vector<sys::SecretBytes> messages_of(sys::Db& db, sys::SealKey const& message_key,
+std::vector<sys::SecretBytes> messages_of(sys::Db& db, sys::KeyRing const& message_key,
                                           std::int64_t enrollment_id, std::string_view type,
                                           std::int64_t limit);
 

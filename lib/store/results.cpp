@@ -4,10 +4,6 @@ namespace store {
 
 namespace {
 
-std::string purpose(std::int64_t enrollment_id, std::string_view uuid) {
-  return "result:" + std::to_string(enrollment_id) + ':' + std::string(uuid);
-}
-
 std::vector<ResultRow> read_all(sys::DbRows const& rows) {
   std::vector<ResultRow> all;
   for (auto const& row : rows) {
@@ -20,14 +16,18 @@ std::vector<ResultRow> read_all(sys::DbRows const& rows) {
 
 }  // namespace
 
-std::string seal_report(sys::SealKey const& message_key, std::int64_t enrollment_id, std::string_view uuid,
-                        std::string_view report) {
-  return message_key.seal_column(purpose(enrollment_id, uuid), report);
+std::string result_purpose(std::int64_t enrollment_id, std::string_view uuid) {
+  return "result:" + std::to_string(enrollment_id) + ':' + std::string(uuid);
 }
 
-std::optional<std::string> open_report(sys::SealKey const& message_key, ResultRow const& row) {
+std::string seal_report(sys::KeyRing const& message_key, std::int64_t enrollment_id, std::string_view uuid,
+                        std::string_view report) {
+  return message_key.seal_column(result_purpose(enrollment_id, uuid), report);
+}
+
+std::optional<std::string> open_report(sys::KeyRing const& message_key, ResultRow const& row) {
   if (!row.body) return std::nullopt;
-  return message_key.open_column(*row.body, purpose(row.enrollment_id, row.command_uuid));
+  return message_key.open_column(*row.body, result_purpose(row.enrollment_id, row.command_uuid));
 }
 
 std::vector<ResultRow> results_of_command(sys::Db& db, std::string_view uuid) {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace store {
@@ -31,10 +31,12 @@ struct ResultRow {
 
 inline constexpr std::string_view kCancelled = "cancelled";  // a status: taken back and not answered
 
-std::string seal_report(sys::SealKey const& message_key, std::int64_t enrollment_id, std::string_view uuid,
+std::string result_purpose(std::int64_t enrollment_id,
+                           std::string_view uuid);  // what a sealed body is bound to
+std::string seal_report(sys::KeyRing const& message_key, std::int64_t enrollment_id, std::string_view uuid,
                         std::string_view report);
 // The report as it came; nullopt when it was not kept.
-std::optional<std::string> open_report(sys::SealKey const& message_key, ResultRow const& row);
+std::optional<std::string> open_report(sys::KeyRing const& message_key, ResultRow const& row);
 
 // All of a command, in the order of arrival.
 std::vector<ResultRow> results_of_command(sys::Db& db, std::string_view uuid);

@@ -5,21 +5,21 @@
 #include <string>
 #include <string_view>
 
+#include "sys/key_ring.hpp"
 #include "sys/mariadb.hpp"
-#include "sys/seal.hpp"
 #include "sys/time.hpp"
 
 namespace store {
 
 // Returns the id. `purpose` ("ca key NAME", "unlock-token UUID") is needed again to open it.
-std::string put_secret(sys::Db& db, sys::SealKey const& key, std::string_view purpose, std::string_view plain,
+std::string put_secret(sys::Db& db, sys::KeyRing const& key, std::string_view purpose, std::string_view plain,
                        sys::Time now);
 
 // Throws Error{not_found} when there is no such row in the key's domain, Error{internal} when it does not
 // open.
-sys::SecretBytes get_secret(sys::Db& db, sys::SealKey const& key, std::string_view id,
+sys::SecretBytes get_secret(sys::Db& db, sys::KeyRing const& key, std::string_view id,
                             std::string_view purpose);
 
-void delete_secret(sys::Db& db, sys::SealKey const& key, std::string_view id);
+void delete_secret(sys::Db& db, sys::KeyRing const& key, std::string_view id);
 
 }  // namespace store

@@ -121,6 +121,15 @@ FileAccess file_access(std::string const& path) {
   return {status.st_mode & 07777U, entry != nullptr ? entry->gr_name : ""};
 }
 
+std::optional<FileStamp> file_stamp(std::string const& path) noexcept {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return FileStamp{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+                   status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec,
+                   status.st_ctim.tv_sec * kSecond + status.st_ctim.tv_nsec};
+}
+
 bool group_exists(std::string const& name) { return ::getgrnam(name.c_str()) != nullptr; }
 
 bool running_as_root() noexcept { return ::geteuid() == 0; }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "sys/bytes.hpp"
@@ -37,6 +39,18 @@ struct FileAccess {
   std::string group;
 };
 FileAccess file_access(std::string const& path);
+
+// Differs when the file was replaced or written to; nullopt when there is none that we could look at.
+struct FileStamp {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;  // since the epoch
+  std::int64_t changed_ns = 0;
+  bool operator==(FileStamp const&) const = default;
+};
+std::optional<FileStamp> file_stamp(std::string const& path) noexcept;
+
 bool group_exists(std::string const& name);
 bool running_as_root() noexcept;
 

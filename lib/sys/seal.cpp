@@ -5,7 +5,6 @@
 
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
-#include "sys/file.hpp"
 #include "sys/openssl.hpp"
 #include "sys/text.hpp"
 
@@ -106,22 +105,18 @@ SealKey::SealKey(std::string domain, SecretBytes key) : domain_(std::move(domain
   key_id_ = sha256(key_.view()).substr(0, kKeyIdSize);
 }
 
-SealKey SealKey::from_master(std::string const& domain, SecretBytes const& master) {
+SealKey SealKey::from_master(std::string const& domain, SecretBytes const& master, int generation) {
   if (master.view().size() != kKeySize) throw Error(Fault::internal, "master key: 32 bytes are needed");
-  return {domain, SecretBytes(hkdf_sha256(master.view(), "pomona domain " + domain))};
-}
-
-SealKey SealKey::from_file(std::string const& folder, std::string const& domain) {
-  SecretBytes const text = read_secret_file(folder + '/' + domain + ".key");
-  if (text.view().size() == kKeySize) return {domain, text};
-  auto decoded = unhex(text.view());
-  if (!decoded)
-    throw Error(Fault::internal, folder + '/' + domain + ".key: neither 64 hex digits nor 32 bytes");
-  return {domain, SecretBytes(std::move(*decoded))};
+  std::string const suffix = generation > 1 ? ' ' + std::to_string(generation) : "";
+  return {domain, SecretBytes(hkdf_sha256(master.view(), "pomona domain " + domain + suffix))};
 }
 
 SealKey::Sealed SealKey::seal(std::string_view purpose, std::string_view plain) const {
-  Sealed sealed{random_bytes(kIdSize), random_bytes(kNonceSize), std::string(plain.size() + kTagSize, '\0')};
+  return seal_as(random_bytes(kIdSize), purpose, plain);
+}
+
+SealKey::Sealed SealKey::seal_as(std::string id, std::string_view purpose, std::string_view plain) const {
+  Sealed sealed{std::move(id), random_bytes(kNonceSize), std::string(plain.size() + kTagSize, '\0')};
   auto const context =
       start(key_, sealed.id, sealed.nonce, associated_data(sealed.id, domain_, purpose), true);
   int length = 0;
@@ -167,19 +162,23 @@ std::string SealKey::seal_column(std::string_view purpose, std::string_view plai
   return kVersion + key_id_ + sealed.id + sealed.nonce + sealed.body;
 }
 
+std::string_view SealKey::column_key_id(std::string_view sealed) noexcept {
+  return sealed.size() < kColumnHead ? std::string_view() : sealed.substr(1, kKeyIdSize);
+}
+
 std::string SealKey::open_column(std::string_view sealed, std::string_view purpose, std::size_t limit) const {
-  constexpr std::size_t kHead = 1 + kKeyIdSize + kIdSize + kNonceSize;
-  if (sealed.size() < kHead || sealed.front() != kVersion) {
+  static_assert(kColumnHead == 1 + kKeyIdSize + kIdSize + kNonceSize);
+  if (sealed.size() < kColumnHead || sealed.front() != kVersion) {
     throw Error(Fault::internal,
                 "open sealed column of domain " + domain_ + ": not in a form this version knows");
   }
-  if (sealed.substr(1, kKeyIdSize) != key_id_) {
+  if (column_key_id(sealed) != key_id_) {
     throw Error(Fault::internal,
                 "open sealed column of domain " + domain_ + ": it was sealed under another key");
   }
   Sealed const parts{std::string(sealed.substr(1 + kKeyIdSize, kIdSize)),
                      std::string(sealed.substr(1 + kKeyIdSize + kIdSize, kNonceSize)),
-                     std::string(sealed.substr(kHead))};
+                     std::string(sealed.substr(kColumnHead))};
   SecretBytes const packed = open(parts, purpose);
   if (packed.view().size() < 4)
     throw Error(Fault::internal, "open sealed column of domain " + domain_ + ": too short");

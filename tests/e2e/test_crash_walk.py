@@ -11,6 +11,7 @@ from polling import poll  # noqa: E402
 ROOT = chaos.ROOT
 # What no device of the fleet does has its crash in another test.
 ELSEWHERE = {"scep-renewal-written": "tests/integration/test_scep_renewal.py",
+             **{name: "tests/integration/test_secrets_rotate.py" for name in chaos.crash_points() if name.startswith("rotate-")},
              "queue-changed": "tests/integration/test_queue_admin.py", "queue-change-committed": "tests/integration/test_queue_admin.py"}
 BUSY = ["--mood", "enrol=0.04", "--mood", "leave=0.03", "--mood", "quiet=0.5", "--mood", "other-key=0.3"]
 

@@ -19,8 +19,8 @@ using fuzz::demand;
 
 struct Server {
   fuzz::World world{"pomona-mdm"};
-  service::MdmKeys keys{sys::SealKey::from_file(world.config().key_dir, "escrow"),
-                        sys::SealKey::from_file(world.config().key_dir, "message")};
+  service::MdmKeys keys{sys::KeyRing::from_file(world.config().key_dir, "escrow"),
+                        sys::KeyRing::from_file(world.config().key_dir, "message")};
   handlers::MdmHandler handler{world.config(), keys};
   std::vector<std::string> certificates;  // as nginx hands them over
 

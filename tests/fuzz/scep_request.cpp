@@ -11,7 +11,7 @@
 #include "shared/input.hpp"
 #include "shared/world.hpp"
 #include "sys/cms_scep.hpp"
-#include "sys/seal.hpp"
+#include "sys/key_ring.hpp"
 #include "sys/text.hpp"
 
 namespace {
@@ -20,7 +20,7 @@ using fuzz::demand;
 
 struct Server {
   fuzz::World world{"pomona-scep"};
-  sys::SealKey domain = sys::SealKey::from_file(world.config().key_dir, "ca");
+  sys::KeyRing domain = sys::KeyRing::from_file(world.config().key_dir, "ca");
   handlers::ScepHandler handler{world.config(), domain};
   sys::Cert ca = sys::Cert::from_pem(world.file("ca.pem"));
   sys::Cert ra = sys::Cert::from_pem(world.file("ra.pem"));

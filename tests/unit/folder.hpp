@@ -22,6 +22,7 @@ class Folder {
   void put(std::string const& name, std::string const& bytes) const {
     std::ofstream(path_ / name, std::ios::binary) << bytes;
   }
+  [[nodiscard]] std::string path() const { return path_.string(); }
   [[nodiscard]] std::string get(std::string const& name) const { return sys::read_file(path_ / name); }
   // Runs a shell command in the folder: true when it exits 0.
   [[nodiscard]] bool run(std::string const& command) const {
