@@ -47,6 +47,10 @@ Encryption stage_encryption(sys::Db& db, sys::KeyRing const& push_key, sys::Time
   wanted.key_usage = sys::kDigitalSignature | sys::kKeyEncipherment;
   auto const cert = sys::issue(wanted, key, std::nullopt, key);
   return db.transaction([&] {
+    // Those of earlier requests wait for nothing now that an admin would need to watch; they still decrypt.
+    for (auto const& row :
+         store::list_certificates(db, CertView::all, {.kind = kKind, .status = CertStatus::active}))
+      store::set_certificate_status(db, CertView::all, row.id, CertStatus::retired, now);
     auto row = store::certificate_row(kKind, CertStatus::active, cert);
     row.created_at = now;
     row.secret_id =
@@ -55,7 +59,9 @@ Encryption stage_encryption(sys::Db& db, sys::KeyRing const& push_key, sys::Time
   });
 }
 
-// Takes back what was staged for a request that the service did not take.
+// Takes back what was staged for a request that the service refused. Where it is not known what became of the
+// request, nothing is taken back: the signed one may be in the mail already, and is worth nothing without its
+// keys.
 void unstage(sys::Db& db, sys::KeyRing const& push_key, sys::Csr const& csr, Encryption const& encryption,
              sys::Time now) {
   db.transaction([&] {
@@ -125,11 +131,15 @@ sys::Csr request_from_mdmcert(sys::Db& db, sys::KeyRing const& push_key, Config 
   auto const refused =
       response.status == 0 ? response.error : proto::read_mdmcert_answer(response.status, response.body);
   if (refused.empty()) return csr;
-  unstage(db, push_key, csr, encryption, now);
-  if (response.status == 0) {
-    throw Error(Fault::unavailable, kAsking + config.mdmcert_url + " does not answer: " + refused +
-                                        ". Nothing was asked for; try again");
+  constexpr long kServerError = 500;
+  if (response.status == 0 || response.status >= kServerError) {
+    throw Error(
+        Fault::unavailable,
+        kAsking + config.mdmcert_url + " does not answer as it should: " + refused +
+            ". Whether it took the request is not known, so the keys are kept. If its e-mail comes, go "
+            "on with that; else repeat this");
   }
+  unstage(db, push_key, csr, encryption, now);
   throw Error(Fault::upstream,
               kAsking + refused + ". The e-mail address must be one registered at mdmcert.download");
 }

@@ -17,8 +17,9 @@
 namespace service {
 
 // Makes key and request, and a key for the answer, stores both, then asks. Throws Error{not_found} where
-// mdmcert-key-file is not set, Error{upstream} with the service's reason, Error{unavailable} where it does
-// not answer; nothing is left in staging then.
+// mdmcert-key-file is not set, Error{upstream} with the reason for which the service refused (then nothing is
+// left in staging), Error{unavailable} where it does not answer: the keys are kept, for it may have taken the
+// request all the same.
 sys::Csr request_from_mdmcert(sys::Db& db, sys::KeyRing const& push_key, Config const& config,
                               sys::NameParts const& subject, std::string const& email, std::string const& who,
                               sys::Time now);

@@ -87,12 +87,28 @@ class Methods(PortalCase):
         self.assertIn("unknown product key", self.refused("mdmcert-request", "--email", EMAIL))
         self.configure(service, mdmcert_url=service.url + "/elsewhere")
         self.assertIn("404", self.refused("mdmcert-request", "--email", EMAIL))
-        self.configure(service, mdmcert_url="https://127.0.0.1:1/api")
-        self.assertIn("does not answer", self.refused("mdmcert-request", "--email", EMAIL, exit=75))
         self.configure(service, mdmcert_key_file="")
         self.assertIn("mdmcert-key-file is not set", self.refused("mdmcert-request", "--email", EMAIL))
         self.assertEqual(service.mailbox, [])
         self.assertEqual(self.bench.sql("SELECT COUNT(*) FROM push_requests").strip(), "0")
+
+    def test_a_request_whose_answer_was_lost_is_not_lost_when_the_mail_comes(self):
+        service = self.mdmcert()
+        service.answers_are_lost = True
+        said = self.refused("mdmcert-request", "--email", EMAIL, exit=75)
+        self.assertIn("does not answer", said)
+        self.assertIn("If its e-mail comes, go on with that", said)
+        service.answers_are_lost = False
+        self.bench.checked("push-cert", "mdmcert-request", "--email", EMAIL)   # repeated all the same, before it came
+        _, name, text = service.mailbox[0]
+        request = self.file("request.plist")
+        self.assertTrue(self.bench.json("push-cert", "mdmcert-decrypt", self.file(name, text), "--out", request)["key_is_here"])
+        pem = self.file("lost.pem", self.apple.create(request.read_bytes()))
+        self.push_arrives(self.bench.json("push-cert", "import", pem)["topic"])
+        self.configure(service, mdmcert_url="https://127.0.0.1:1/api")
+        self.assertIn("does not answer", self.refused("mdmcert-request", "--email", EMAIL, exit=75))
+        kept = self.bench.sql("SELECT COUNT(*) FROM certificates WHERE kind = 'mdmcert' AND status = 'active'").strip()
+        self.assertEqual(kept, "1", "an admin watches one of them")
 
     def test_an_answer_with_an_expired_vendor_certificate_stops_before_the_portal(self):
         service = self.mdmcert()

@@ -4,6 +4,7 @@
         service.url                    for mdmcert-url
         service.mailbox                what was mailed, oldest first: (address, file name, text)
         service.vendor = ...           another vendor certificate, an expired one for example
+        service.answers_are_lost       True: requests are taken, but nobody hears of it
         service.seen                   (path, headers, JSON) of each request that was answered with success
 
 What the real service refuses is refused with {"result": "failure", "reason": ...}; what it could not read with status 400.
@@ -55,6 +56,7 @@ class Mdmcert:
         self.portal, self.keys, self.emails, self.cipher = portal, keys, emails, cipher
         self.vendor = portal.vendor("mdmcert.download")
         self.mailbox, self.seen = [], []
+        self.answers_are_lost = False
         cert, key = Path(folder) / "mdmcert.pem", Path(folder) / "mdmcert.key"
         server.write(cert, key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,6 +66,9 @@ class Mdmcert:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 status, answer = service.answer(self)
+                if service.answers_are_lost:
+                    self.close_connection = True
+                    return
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
