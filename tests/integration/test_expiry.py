@@ -136,6 +136,38 @@ class Year(ExpiryCase):
         self.assertIn("Push certificate", self.maintain(day=15))
 
 
+class EverythingExpired(ExpiryCase):
+    CLOCK = 12 * 365 * DAY
+
+    def setUp(self):
+        super().setUp()
+        self.bench.checked("ca", "init")
+        self.put_push(days=365)
+        self.put_https(days=90)
+        self.bench.configure(https_certificate_file=self.bench.folder / "https.pem", https_ca_file=self.bench.folder / "https.pem")
+
+    def test_no_program_refuses_to_start(self):
+        for program, uri in (("pomona-mdm", "/mdm"), ("pomona-scep", "/scep?operation=GetCACaps"), ("pomona-enroll", "/MDMServiceConfig")):
+            with self.subTest(program), self.bench.handler(program, clock=self.CLOCK) as handler:
+                answer = handler.request("GET", uri)
+                self.assertLess(answer.status, 500, handler.log())
+                self.assertEqual(handler.stop(), 0)
+        push = subprocess.run(self.bench.argv("pomona-push"), env=self.bench.environment(self.CLOCK), capture_output=True, text=True,
+                              timeout=60)
+        self.assertIn(push.returncode, (0, 1), push.stderr)
+        self.assertIn("expired on", self.maintain(day=self.CLOCK // DAY))
+
+    def test_the_admin_is_told_all_of_it(self):
+        rows = self.bench.json("certs", clock=self.CLOCK)
+        self.assertEqual({row["urgency"] for row in rows}, {"expired"})
+        self.assertEqual({row["kind"] for row in rows}, {"push", "https", "https-ca", "ca", "ra"})
+        self.assertTrue(all(row["next_step"] for row in rows))
+        self.assertEqual(self.check("certs", day=self.CLOCK // DAY)[0], 2)
+        self.bench.checked("metrics", clock=self.CLOCK)
+        for verb in (["ca", "list"], ["push-cert", "list"], ["db", "status"]):
+            self.bench.checked(*verb, clock=self.CLOCK)
+
+
 class Https(ExpiryCase):
     def serve(self, certificate):
         """A TLS server that shows this certificate; returns its URL."""

@@ -33,14 +33,14 @@ def spki(certificate):
 
 
 class Handler:
-    def __init__(self, bench, program):
+    def __init__(self, bench, program, clock=0):
         self.bench = bench
         bench.handlers += 1
         self.socket = bench.folder / f"{program}-{bench.handlers}.sock"
         self.log_file = bench.folder / f"{program}-{bench.handlers}.log"
         with open(self.log_file, "w") as log:
             self.process = subprocess.Popen(bench.argv(program, "--socket", self.socket), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=bench.environment())
+                                            stdout=log, stderr=log, env=bench.environment(clock))
         try:
             fcgi_client.wait_for_socket(self.socket, self.process)
         except BaseException:
@@ -158,8 +158,8 @@ class Bench:
                 '{state}', 'tls', '{topic}', 'magic', 'token', 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6));
             SELECT LAST_INSERT_ID()"""))
 
-    def handler(self, program):
-        return Handler(self, program)
+    def handler(self, program, clock=0):
+        return Handler(self, program, clock)
 
     def close(self):
         self.db.close()
