@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "service/cert_words.hpp"
 #include "service/push_cert.hpp"
 #include "service/push_staging.hpp"
 #include "service/push_vendor.hpp"
@@ -35,7 +36,7 @@ std::optional<std::int64_t> confirmed_count(Context& context, std::string const&
   std::int64_t const lost = service::devices_of_topic(context.db(), old);
   if (lost == 0 || ::isatty(STDIN_FILENO) == 0) return std::nullopt;
   std::cerr
-      << "Topic " << old << " has " << devices_text(lost)
+      << "Topic " << old << " has " << service::devices_text(lost)
       << " enrolled. None of them can be woken any more once it is given up: each must be enrolled again by "
          "hand.\nType the number of devices that will be lost to go on: "
       << std::flush;
@@ -93,13 +94,14 @@ void print_import(Context& context, service::PushImport const& done) {
     return;
   }
   context.out().line(done.topic + (done.replaced ? ": renewed" : ": imported") + ", good until " +
-                     sys::certbot_time(done.not_after) + ", serves " + devices_text(done.devices) +
+                     sys::certbot_time(done.not_after) + ", serves " + service::devices_text(done.devices) +
                      ". pomona-push uses it from its next round.");
   if (done.replaced) {
     context.out().line("The one before is kept; `pomona push-cert rollback " + done.topic +
                        "` goes back to it.");
   }
-  if (done.lost > 0) context.out().line(devices_text(done.lost) + " of the topic given up are lost.");
+  if (done.lost > 0)
+    context.out().line(service::devices_text(done.lost) + " of the topic given up are lost.");
   for (auto const& warning : done.warnings) context.out().line("Warning: " + warning);
 }
 
@@ -164,7 +166,7 @@ int run_rollback(Context& context) {
              {"devices", done.devices}});
   context.out().line(name + ": the certificate before is active again (serial " + sys::hex(active.serial) +
                      "), good until " + sys::certbot_time(active.not_after) + ", serves " +
-                     devices_text(done.devices) + ". pomona-push uses it from its next round.");
+                     service::devices_text(done.devices) + ". pomona-push uses it from its next round.");
   if (done.set_aside) {
     context.out().line("The other one (serial " + sys::hex(done.set_aside->serial) +
                        ") is kept; a second rollback goes back to it.");

@@ -12,8 +12,6 @@ std::vector<Verb> push_cert_show_verbs();     // list, show
 std::vector<Verb> push_cert_request_verbs();  // vendor-request, request, sign, verify, signed, mdmcert-...
 std::vector<Verb> push_cert_import_verbs();   // import, rollback
 
-std::string devices_text(std::int64_t count);  // "3 devices"
-
 // The pass phrase of `--password-file`, else typed on the terminal without echo; throws Error{bad_request}
 // where stdin is none.
 sys::OptionSpec password_file_option();

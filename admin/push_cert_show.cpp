@@ -1,5 +1,7 @@
 // `pomona push-cert list` and `show`.
 #include "push_cert.hpp"
+#include "service/cert_words.hpp"
+#include "service/expiry.hpp"
 #include "service/push_cert.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
@@ -11,23 +13,14 @@ namespace {
 using service::PushCertificate;
 using store::CertStatus;
 
-// What running out means, and what to do; nothing while most of its life is ahead.
+// As the inventory says it; nothing while most of its life is ahead.
 std::string next_step(PushCertificate const& certificate, sys::Time now) {
   auto const& row = certificate.row;
   if (row.status != CertStatus::active) return "";
-  auto const life = row.not_after - row.not_before;
-  if (row.not_after < now) {
-    return devices_text(certificate.devices) +
-           " cannot be woken; renew it at identity.apple.com (Renew, not Create, same Apple ID), then "
-           "`pomona push-cert import`";
-  }
-  if (row.not_after - now < life / 10) {
-    return "renew it at identity.apple.com (Renew, not Create, same Apple ID), then `pomona push-cert "
-           "import`; "
-           "once expired, " +
-           devices_text(certificate.devices) + " cannot be woken";
-  }
-  return "";
+  if (service::judge_expiry(row.not_before, row.not_after, now) == service::Expiry::good) return "";
+  auto const words = service::cert_words("push");
+  return std::string(words.next_step) +
+         "; when it expires: " + service::fill_devices(words.consequence, certificate.devices);
 }
 
 // The account is what must not be forgotten: another one cannot renew the topic.
@@ -94,10 +87,6 @@ int run_show(Context& context) {
 }
 
 }  // namespace
-
-std::string devices_text(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " device" : " devices");
-}
 
 std::vector<Verb> push_cert_show_verbs() {
   return {

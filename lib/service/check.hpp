@@ -45,6 +45,7 @@ CheckResult check_certs(sys::Db& db, Config const& config, bool live, sys::Time 
 CheckResult check_push(sys::Db& db, CheckLimits const& limits, sys::Time now);
 CheckResult check_queue(sys::Db& db, CheckLimits const& limits, sys::Time now);
 CheckResult check_database(sys::Db& db);
+std::int64_t missing_steps(sys::Db& db);  // of the schema; applied with another text counts too
 
 // What a plug-in prints: "CERTS WARNING - text | perfdata", then the lines.
 std::string plugin_output(CheckResult const& result);

@@ -24,8 +24,8 @@ struct ExpiryNews {
 };
 
 // Writes events (certificate.expiring, certificate.expired) and gives the news to `tell` before they are
-// committed: who is killed in between tells again. `who`: the program's name. Throws what `tell` throws, and
-// then nothing was told.
+// committed: who is killed in between, or must repeat the COMMIT, tells again. `who`: the program's name.
+// Throws what `tell` throws, and then nothing was told.
 void watch_expiry(sys::Db& db, Config const& config, bool live, std::string const& who,
                   std::function<void(ExpiryNews const&)> const& tell, sys::Time now);
 

@@ -103,7 +103,7 @@ std::string work(sys::Db& db, sys::Time now) {
 std::string metrics_text(sys::Db& db, Config const& config, bool live, sys::Time now) {
   return certificates(take_inventory(db, config, {false, live}, now)) + work(db, now) +
          single("pomona_schema_missing_steps", "Steps of the schema that were not applied.",
-                check_database(db).perf.back().value);
+                missing_steps(db));
 }
 
 }  // namespace service

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "service/cert_words.hpp"
 #include "service/push_staging.hpp"
 #include "store/events.hpp"
 #include "store/push.hpp"
@@ -27,10 +28,6 @@ std::int64_t count_of(std::vector<store::DueTopic> const& topics, std::string co
   auto const found =
       std::find_if(topics.begin(), topics.end(), [&](auto const& t) { return t.topic == topic; });
   return found == topics.end() ? 0 : found->count;
-}
-
-std::string devices_text(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " device" : " devices");
 }
 
 // A new topic serves nobody who is enrolled.
