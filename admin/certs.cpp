@@ -87,7 +87,7 @@ int run_certs(Context& context) {
                              context.now());
   if (!reports.empty()) context.out().line(summary(reports));
   for (auto const& problem : inventory.problems)
-    std::fprintf(stderr, "pomona certs: could not be looked at: %s\n", cell_text(problem).c_str());
+    std::fprintf(stderr, "pomona certs: could not be looked at: %s\n", cell_text(problem.text).c_str());
   return inventory.problems.empty() ? 0 : 1;
 }
 

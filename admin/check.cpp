@@ -37,6 +37,13 @@ CheckResult guarded(std::string const& name, CheckState failed, std::function<Ch
   }
 }
 
+// What was cut must not pass for all of it.
+void print(std::string const& text) {
+  bool const written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) throw sys::Error(sys::Fault::internal, "standard output: it could not be written");
+}
+
 int tell(Context& context, std::vector<CheckResult> const& results) {
   auto worst = CheckState::ok;
   List list;
@@ -45,15 +52,17 @@ int tell(Context& context, std::vector<CheckResult> const& results) {
     list.push_back(value_of(result));
     if (context.out().json()) continue;
     auto const text = service::plugin_output(result);
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    print(text);
   }
   context.out().value(results.size() == 1 ? list.front() : Value(list));
   return static_cast<int>(worst);
 }
 
 service::CheckLimits limits(Context& context, service::CheckLimits usual) {
-  return {context.duration("warning").value_or(usual.warning),
-          context.duration("critical").value_or(usual.critical)};
+  service::CheckLimits const wanted{context.duration("warning").value_or(usual.warning),
+                                    context.duration("critical").value_or(usual.critical)};
+  if (wanted.warning > wanted.critical) context.usage("--warning must not be above --critical; give both");
+  return wanted;
 }
 
 CheckResult certs(Context& context) {
@@ -90,8 +99,9 @@ int run_all(Context& context) {
 }
 
 int run_metrics(Context& context) {
-  auto const text = service::metrics_text(context.db(), context.config(), context.has("live"), context.now());
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  auto const text =
+      service::metrics_text(context.unchecked_db(), context.config(), context.has("live"), context.now());
+  print(text);
   return 0;
 }
 

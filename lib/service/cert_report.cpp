@@ -6,6 +6,7 @@
 #include "service/https_report.hpp"
 #include "store/cert_usage.hpp"
 #include "store/push_requests.hpp"
+#include "sys/text.hpp"
 
 namespace service {
 
@@ -33,7 +34,7 @@ void add_apple_ids(std::vector<CertReport>& reports, sys::Db& db) {
     if (report.kind != "push" || report.next_step.empty() || !report.row || !report.row->topic) continue;
     auto const note = notes.find(*report.row->topic);
     if (note == notes.end() || !note->second.apple_id) continue;
-    report.next_step += "; the Apple ID is " + *note->second.apple_id;
+    report.next_step += "; the Apple ID is " + sys::escape_controls(*note->second.apple_id);
   }
 }
 

@@ -41,9 +41,15 @@ struct Look {
   bool live = false;  // ask server-url which certificate it shows
 };
 
+// What could not be looked at. The text may differ from try to try ("after 12 ms").
+struct InventoryProblem {
+  std::string key;  // the configuration key that names it
+  std::string text;
+};
+
 struct Inventory {
-  std::vector<CertReport> reports;    // worst first
-  std::vector<std::string> problems;  // what could not be looked at, and what to do
+  std::vector<CertReport> reports;  // worst first
+  std::vector<InventoryProblem> problems;
 };
 
 Inventory take_inventory(sys::Db& db, Config const& config, Look const& look, sys::Time now);

@@ -17,11 +17,10 @@ using std::chrono::days;
 
 CheckState state_of(CertReport const& report) {
   if (!report.counts) return CheckState::ok;
-  if (report.differs) return CheckState::warning;
   bool const critical = report.expiry == Expiry::expired || report.expiry == Expiry::urgent;
   // One device that never comes back must not cover what concerns all.
   if (critical) return report.kind == "identities" ? CheckState::warning : CheckState::critical;
-  return report.expiry == Expiry::good ? CheckState::ok : CheckState::warning;
+  return report.expiry == Expiry::good && !report.differs ? CheckState::ok : CheckState::warning;
 }
 
 std::int64_t days_between(sys::Time from, sys::Time to) {
@@ -74,6 +73,13 @@ std::set<std::string> topics_with_certificate(sys::Db& db, sys::Time now) {
   return topics;
 }
 
+// A bar would begin performance data, a line break another line.
+std::string plain(std::string const& words) {
+  auto text = sys::escape_controls(words);
+  std::replace(text.begin(), text.end(), '|', '/');
+  return text;
+}
+
 // A quote in a label would end it, and '=' would begin the value.
 std::string perf_text(PerfDatum const& datum) {
   std::string label = sys::escape_controls(datum.label);
@@ -113,12 +119,13 @@ CheckResult check_certs(sys::Db& db, Config const& config, bool live, sys::Time 
   for (auto const& report : inventory.reports) {
     auto const state = state_of(report);
     result.state = worse(result.state, state);
-    result.perf.push_back(datum_of(report, now));
+    if (report.counts) result.perf.push_back(datum_of(report, now));
     if (state == CheckState::ok) continue;
     if (worst.empty()) worst = report.title + ' ' + expiry_words(report.not_before, report.not_after, now);
     result.lines.push_back(cert_line(report, now));
   }
-  for (auto const& problem : inventory.problems) result.lines.push_back("could not be looked at: " + problem);
+  for (auto const& problem : inventory.problems)
+    result.lines.push_back("could not be looked at: " + problem.text);
   if (!inventory.problems.empty()) result.state = worse(result.state, CheckState::unknown);
   auto const count = counted(inventory.reports.size(), "certificate", "certificates");
   result.text = result.lines.empty() ? count + ", nothing to do"
@@ -141,6 +148,7 @@ CheckResult check_push(sys::Db& db, CheckLimits const& limits, sys::Time now) {
   for (auto const& [topic, devices] : store::devices_by_topic(db)) {
     if (good.contains(topic)) continue;
     result.state = CheckState::critical;
+    result.text += "; no certificate for " + topic;
     result.lines.push_back(topic + ": no push certificate is good now; " + devices_text(devices) +
                            " cannot be woken. `pomona push-cert import` takes a new one");
   }
@@ -193,10 +201,11 @@ CheckResult check_database(sys::Db& db) {
 }
 
 std::string plugin_output(CheckResult const& result) {
-  std::string text = result.name + ' ' + std::string(check_state_name(result.state)) + " - " + result.text;
+  std::string text =
+      result.name + ' ' + std::string(check_state_name(result.state)) + " - " + plain(result.text);
   for (std::size_t i = 0; i < result.perf.size(); ++i)
     text += (i == 0 ? " | " : " ") + perf_text(result.perf[i]);
-  for (auto const& line : result.lines) text += '\n' + line;
+  for (auto const& line : result.lines) text += '\n' + plain(line);
   return text + '\n';
 }
 

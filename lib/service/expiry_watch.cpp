@@ -41,13 +41,15 @@ ExpiryNews look(sys::Db& db, Inventory const& inventory, std::string const& who,
   ExpiryNews news;
   for (auto const& report : inventory.reports) {
     if (!report.counts || !report.row || !report.row->sha256) continue;
+    if (report.differs && store::remind(db, sys::sha256("differs " + *report.row->sha256), now))
+      news.differing.push_back(report);
     int const stage = expiry_stage(report.not_before, report.not_after, now);
     if (stage == 0 || !store::raise_notice(db, *report.row->sha256, stage, now)) continue;
     news.notices.push_back({report, stage});
     store::record_event(db, event_of(news.notices.back(), who, now), now);
   }
   for (auto const& problem : inventory.problems)
-    if (store::raise_notice(db, sys::sha256(problem), 1, now)) news.problems.push_back(problem);
+    if (store::remind(db, sys::sha256("problem " + problem.key), now)) news.problems.push_back(problem.text);
   return news;
 }
 
@@ -99,7 +101,10 @@ std::string news_text(ExpiryNews const& news, sys::Time now) {
     }
   }
   if (!identities.empty()) text += identities_text(identities, now);
-  for (auto const& problem : news.problems) text += "\nCould not be looked at: " + problem + '\n';
+  for (auto const& report : news.differing)
+    text += '\n' + sentence(report, now) + "\n  Next step: " + report.next_step + '\n';
+  for (auto const& problem : news.problems)
+    text += "\nCould not be looked at: " + sys::escape_controls(problem) + '\n';
   return text;
 }
 

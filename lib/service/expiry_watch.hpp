@@ -2,6 +2,8 @@
 //
 // Each threshold of each certificate is told of once, however often and by however many runs at once it is
 // looked for; a certificate that is found behind several thresholds is told of once, at the last of them.
+// What is amiss and can be mended (a file that cannot be read, a server that was not reloaded) is told of
+// again each week.
 #pragma once
 
 #include <functional>
@@ -19,8 +21,11 @@ struct ExpiryNotice {
 
 struct ExpiryNews {
   std::vector<ExpiryNotice> notices;  // in the order of the inventory
-  std::vector<std::string> problems;  // that were not told of before
-  [[nodiscard]] bool empty() const noexcept { return notices.empty() && problems.empty(); }
+  std::vector<CertReport> differing;  // the server shows another certificate than its file has
+  std::vector<std::string> problems;  // what could not be looked at
+  [[nodiscard]] bool empty() const noexcept {
+    return notices.empty() && differing.empty() && problems.empty();
+  }
 };
 
 // Writes events (certificate.expiring, certificate.expired) and gives the news to `tell` before they are

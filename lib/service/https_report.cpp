@@ -3,18 +3,23 @@
 #include "service/cert_words.hpp"
 #include "sys/file.hpp"
 #include "sys/served_chain.hpp"
+#include "sys/text.hpp"
 #include "sys/x509.hpp"
 
 namespace service {
 
 namespace {
 
-CertReport report_of(std::string const& kind, sys::Cert const& cert, std::int64_t devices) {
+// What a certificate calls itself may be any bytes, and comes from whoever answers under server-url.
+std::string name_of(sys::Cert const& cert, bool by_dns) {
   auto const dns = cert.dns_sans();
-  std::string const name = dns.empty() || kind == "https-chain" || kind == "https-ca"
-                               ? cert.subject_value("CN").value_or(cert.subject())
-                               : dns.front();
-  CertReport report{kind, std::string(cert_words(kind).title) + ' ' + name,
+  auto const name = by_dns && !dns.empty() ? dns.front() : cert.subject_value("CN").value_or(cert.subject());
+  return sys::is_utf8(name) ? sys::escape_controls(name) : sys::percent_encode(name);
+}
+
+CertReport report_of(std::string const& kind, sys::Cert const& cert, std::int64_t devices) {
+  bool const by_dns = kind == "https" || kind == "https-served";
+  CertReport report{kind, std::string(cert_words(kind).title) + ' ' + name_of(cert, by_dns),
                     store::certificate_row(kind, store::CertStatus::active, cert)};
   report.status = "active";
   report.not_before = cert.not_before();
@@ -28,9 +33,9 @@ std::vector<sys::Cert> read_file(Inventory& inventory, std::string const& key, s
   try {
     auto certs = sys::Cert::read_all(sys::read_file(file));
     if (!certs.empty()) return certs;
-    inventory.problems.push_back(key + " = " + file + ": there is no certificate in it");
+    inventory.problems.push_back({key, key + " = " + file + ": there is no certificate in it"});
   } catch (sys::Error const& error) {
-    inventory.problems.push_back(key + " = " + file + ": " + error.what());
+    inventory.problems.push_back({key, key + " = " + file + ": " + error.what()});
   }
   return {};
 }
@@ -40,6 +45,8 @@ void add_file(Inventory& inventory, std::vector<sys::Cert> const& certs, std::st
   for (std::size_t i = 0; i < certs.size(); ++i) {
     auto report = report_of(i == 0 ? "https" : "https-chain", certs[i], devices);
     report.file = file;
+    // One that ends after the leaf is replaced with it: nobody has to do anything about it.
+    report.counts = i == 0 || certs[i].not_after() < certs.front().not_after();
     inventory.reports.push_back(std::move(report));
   }
 }
@@ -55,7 +62,7 @@ void add_served(Inventory& inventory, std::string const& url, std::vector<sys::C
     report.differs = !of_file.empty();
     inventory.reports.push_back(std::move(report));
   } catch (sys::Error const& error) {
-    inventory.problems.push_back("server-url = " + url + ": " + error.what());
+    inventory.problems.push_back({"server-url", "server-url = " + url + ": " + error.what()});
   }
 }
 

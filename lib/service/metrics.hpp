@@ -1,5 +1,6 @@
 // `pomona metrics`: the state of the server as Prometheus text (exposition format 0.0.4), for node_exporter's
-// textfile collector. Names and labels are stable; no label holds a secret or a device's id.
+// textfile collector. Of a schema that lacks steps only that is told. Names and labels are stable; no label
+// holds a secret or a device's id.
 #pragma once
 
 #include <string>

@@ -11,4 +11,7 @@ namespace store {
 // `subject`: 32 bytes. True when nothing, or only a lower stage, was told before; then this one is recorded.
 bool raise_notice(sys::Db& db, std::string_view subject, int stage, sys::Time now);
 
+// Of something that may come and go, like a file that cannot be read: true at first, and again a week later.
+bool remind(sys::Db& db, std::string_view subject, sys::Time now);
+
 }  // namespace store

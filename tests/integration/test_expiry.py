@@ -205,6 +205,21 @@ class Https(ExpiryCase):
         self.assertEqual([(row["kind"], row["file"]) for row in sorted(self.https(), key=lambda row: row["kind"])],
                          [("https", str(path)), ("https-chain", str(path))])
 
+    def test_an_intermediate_that_outlives_its_leaf_asks_for_nothing(self):
+        root = pki.make_ca("Root")
+        for days, wanted in ((340, 0), (20, 2)):
+            with self.subTest(days):
+                intermediate = pki.issue(root, "Intermediate", days=days)
+                path = self.put_https(days=300 if days > 300 else 3000)
+                path.write_bytes(path.read_bytes() + intermediate.cert_pem())
+                self.assertEqual(self.check("certs", day=15 if days == 20 else 100)[0], wanted)
+
+    def test_what_a_certificate_calls_itself_breaks_no_line(self):
+        self.bench.configure(server_url=self.serve(pki.issue(pki.make_ca("HTTPS CA"), "evil|'=1\n\x1b[31m CRITICAL", days=20)))
+        code, text = self.check("certs", "--live", day=15)
+        self.assertEqual((code, len(text.splitlines()), text.splitlines()[0].count("|")), (2, 2, 1))
+        self.assertNotIn("\x1b", text + self.maintain("--live", day=15) + self.bench.checked("metrics", "--live"))
+
     def test_on_request_the_live_url_is_asked_and_an_old_certificate_still_served_is_found(self):
         old = pki.issue(pki.make_ca("HTTPS CA"), "mdm.example.org", days=200)
         url = self.serve(old)
@@ -216,6 +231,9 @@ class Https(ExpiryCase):
         code, text = self.check("certs", "--live")
         self.assertEqual((code, "nginx -s reload" in text), (1, True))
         self.assertEqual(self.check("certs")[0], 0)
+        self.assertIn("nginx -s reload", self.maintain("--live"))
+        self.assertEqual(self.maintain("--live", day=1), "")
+        self.assertEqual(self.check("certs", "--live", day=201)[0], 2, "what devices are shown has expired")
         path.write_bytes(old.cert_pem())
         self.assertEqual(self.check("certs", "--live")[0], 0)
 
@@ -233,7 +251,8 @@ class Https(ExpiryCase):
         code, text = self.check("certs")
         self.assertEqual((code, text.split(" - ")[0]), (3, "CERTS UNKNOWN"))
         self.assertIn("Could not be looked at: https-certificate-file", self.maintain())
-        self.assertEqual(self.maintain(), "")
+        self.assertEqual([self.maintain(day=day) for day in (0, 1, 6)], [""] * 3)
+        self.assertIn("Could not be looked at: https-certificate-file", self.maintain(day=7), "it is told again each week")
         self.assertIn("pomona_certificates_unreadable 1\n", self.bench.checked("metrics"))
 
 
@@ -258,13 +277,16 @@ class Monitoring(ExpiryCase):
 
     def test_a_missing_step_of_the_schema_is_critical(self):
         self.assertEqual(self.check("db")[0], 0)
+        self.assertIn("pomona_schema_missing_steps 0\n", self.bench.checked("metrics"))
         self.bench.sql("DELETE FROM schema_migrations WHERE version = 8")
+        self.assertIn("pomona_schema_missing_steps 1\n", self.bench.checked("metrics"))
         code, text = self.check("db")
         self.assertEqual((code, "pomona db migrate" in text), (2, True))
 
     def test_a_topic_without_a_certificate_and_a_push_that_waits_are_critical(self):
         enrollment = self.bench.put_enrollment("UDID-1")
-        self.assertEqual(self.check("push")[0], 2)
+        code, text = self.check("push")
+        self.assertEqual((code, f"no certificate for {TOPIC}" in text.splitlines()[0]), (2, True))
         self.put_push(days=365)
         self.assertEqual(self.check("push")[0], 0)
         self.bench.sql(f"UPDATE enrollments SET push_token = 'x' WHERE id = {enrollment}; "
@@ -272,6 +294,7 @@ class Monitoring(ExpiryCase):
                        "ON DUPLICATE KEY UPDATE due_at = VALUES(due_at)")
         self.assertEqual(self.check("push")[0], 1)
         self.assertEqual(self.check("push", "--warning", "40m")[0], 0)
+        self.assertEqual(self.bench.pomona("check", "push", "--warning", "2h").returncode, 2, "above critical")
         self.assertEqual(self.check("push", "--critical", "20m")[0], 2)
 
     def test_a_frozen_device_is_critical(self):
