@@ -102,8 +102,7 @@ std::string work(sys::Db& db, sys::Time now) {
 
 std::string metrics_text(sys::Db& db, Config const& config, bool live, sys::Time now) {
   auto const missing = missing_steps(db);
-  auto schema =
-      single("pomona_schema_missing_steps", "Steps of the schema that were not applied.", missing);
+  auto schema = single("pomona_schema_missing_steps", "Steps of the schema that were not applied.", missing);
   if (missing > 0) return schema;
   return certificates(take_inventory(db, config, {false, live}, now)) + work(db, now) + schema;
 }
