@@ -174,9 +174,10 @@ int print_rotated(Context& context, service::Rotated const& rotated) {
     }
   }
   if (!settled) {
-    std::cerr << "pomona: the old keys of these domains were kept, nothing is lost. Restore or delete these "
-                 "rows, then "
-                 "run `pomona secrets rotate`\n";
+    std::cerr
+        << "pomona: the old keys of these domains were kept, nothing is lost. What an earlier run "
+           "began counts as this rotation: no further key is made for it. Restore or delete these rows, then "
+           "run `pomona secrets rotate`\n";
     return 1;
   }
   return 0;
@@ -200,7 +201,7 @@ int run_rotate(Context& context) {
   }
   int const code = print_rotated(context, rotated);
   if (rotated.resumed) context.out().line("\nWhat an earlier run had begun was finished.");
-  if (wish.master || !wish.domains.empty() || rotated.new_master) {
+  if (wish.master || !wish.domains.empty() || rotated.resumed || rotated.new_master) {
     context.out().line(
         "\nmaster.key has changed: keep a new copy away from this machine and from the database's backups, "
         "and the "

@@ -128,8 +128,10 @@ std::vector<sys::SealKey> read_domain_keys(std::string const& key_dir, std::stri
 
 void write_domain_keys(std::string const& key_dir, std::string const& domain,
                        std::vector<sys::SealKey> const& keys) {
-  sys::write_file_atomically(domain_key_path(key_dir, domain), sys::key_file_text(keys).view(), kSharedMode,
-                             domain_group(domain));
+  auto const path = domain_key_path(key_dir, domain);
+  auto const text = sys::key_file_text(keys);
+  if (sys::file_exists(path)) return sys::replace_file(path, text.view());
+  sys::write_file_atomically(path, text.view(), kSharedMode, domain_group(domain));
 }
 
 void write_master_key(std::string const& key_dir, MasterKey const& master) {

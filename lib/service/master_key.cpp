@@ -69,10 +69,17 @@ std::optional<sys::SealKey> MasterKey::find(std::string const& domain, std::stri
   return previous ? find_of(*previous, domain, key_id, kMostGenerations) : std::nullopt;
 }
 
+int MasterKey::generation_of(std::string const& domain, std::string_view key_id) const {
+  for (int generation = 1; generation <= kMostGenerations; ++generation)
+    if (sys::SealKey::from_master(domain, key, generation).key_id() == key_id) return generation;
+  return 0;
+}
+
 std::vector<sys::SealKey> MasterKey::domain_keys(std::string const& domain) const {
   std::vector<sys::SealKey> keys{domain_key(domain)};
   int const current = generation(domain);
-  if (current > 1) keys.push_back(sys::SealKey::from_master(domain, key, current - 1));
+  if (current > 1 && rotating.contains(domain))
+    keys.push_back(sys::SealKey::from_master(domain, key, current - 1));
   if (previous) keys.push_back(sys::SealKey::from_master(domain, *previous, current));
   return keys;
 }

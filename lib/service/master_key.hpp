@@ -30,6 +30,11 @@ struct MasterKey {
   // The key of that id, of whatever generation and of the previous master too; nullopt: it is not derived
   // from this file.
   [[nodiscard]] std::optional<sys::SealKey> find(std::string const& domain, std::string_view key_id) const;
+  // Of the key of that id, under this master; 0: it is none of its keys.
+  [[nodiscard]] int generation_of(std::string const& domain, std::string_view key_id) const;
+  // Whether a new master was begun and not every domain has come to it. A `previous` that an admin wrote in
+  // for a backup's sake is no beginning.
+  [[nodiscard]] bool under_way() const { return previous.has_value() && !rotating.empty(); }
   // What a lost domain key file is made anew with: domain_key(), and what may still be needed to open.
   [[nodiscard]] std::vector<sys::SealKey> domain_keys(std::string const& domain) const;
 };

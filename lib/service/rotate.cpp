@@ -112,7 +112,25 @@ class Rotation {
     }
     return domains;
   }
-  [[nodiscard]] bool master_under_way() const { return master_.previous.has_value(); }
+  [[nodiscard]] MasterKey const& master() const noexcept { return master_; }
+
+  // master.key may be an older copy that knows nothing of later keys, which were made because of a leak: the
+  // latest that anything here is under is the least that is wanted.
+  void catch_up() {
+    bool raised = false;
+    for (auto const& domain : key_domains()) {
+      auto ids = store::count_by_key(db_, domain);
+      for (auto const& key : keys_of(key_dir_, domain, master_)) ids.try_emplace(key.key_id(), 0);
+      int latest = master_.generation(domain);
+      for (auto const& [key_id, count] : ids) {
+        if (key_id == master_.domain_key(domain).key_id()) continue;
+        latest = std::max(latest, master_.generation_of(domain, key_id));
+      }
+      raised = raised || latest > master_.generation(domain);
+      master_.generations[domain] = latest;
+    }
+    if (raised) write_master_key(key_dir_, master_);
+  }
 
   void begin(std::vector<std::string> const& domains) {
     master_.rotating.insert(domains.begin(), domains.end());
@@ -123,6 +141,9 @@ class Rotation {
     } else {
       for (auto const& domain : domains) next_generation(domain);
     }
+    std::string names;
+    for (auto const& domain : domains) names += ' ' + domain;
+    tell("secrets.rotation-begun", (wish_.master ? "new master key, domains:" : "domains:") + names);
     write_master_key(key_dir_, master_);
     sys::crash_point("rotate-wanted");
   }
@@ -134,6 +155,13 @@ class Rotation {
     for (auto const& domain : domains) seal_with_new(domain);
     reseal_until_none_is_left(domains);
     for (auto const& domain : domains) remove_old(domain);
+    // Who worked for longer than anybody should have, or was stopped, may have sealed under the old key even
+    // now. The key before can be derived later too, but not that of the previous master once it is gone.
+    if (master_.previous) {
+      reseal_until_none_is_left(domains);
+    } else {
+      for (auto const& domain : domains) pass(reports_.at(domain));
+    }
     settle_master();
   }
 
@@ -244,12 +272,10 @@ class Rotation {
     if (!report.settled || keys_of(key_dir_, domain, master_).size() == 1) return;
     write_domain_keys(key_dir_, domain, {wanted});
     sys::crash_point("rotate-key-removed");
-    store::record_event(
-        db_,
-        {.what = "secrets.rotated",
-         .who = wish_.who,
-         .detail = "domain " + domain + ": key " + sys::hex(wanted.key_id()) + " is the only one"},
-        sys::current_time());
+  }
+
+  void tell(char const* what, std::string const& detail) {
+    store::record_event(db_, {.what = what, .who = wish_.who, .detail = detail}, sys::current_time());
   }
 
   // The previous master leaves when every domain has left it.
@@ -258,8 +284,16 @@ class Rotation {
       return file_stage(keys_of(key_dir_, domain, master_), master_.domain_key(domain)) == KeyStage::settled;
     };
     if (master_.rotating.empty() && !master_.previous) return;
+    // Told before it is written: once more after a kill, never not at all.
+    for (auto const& domain : master_.rotating) {
+      if (!settled(domain)) continue;
+      tell("secrets.rotated", "domain " + domain + ": key " + sys::hex(master_.domain_key(domain).key_id()) +
+                                  " is the only one");
+    }
     std::erase_if(master_.rotating, settled);
-    if (std::ranges::all_of(key_domains(), settled)) master_.previous.reset();
+    bool const whole =
+        std::ranges::all_of(reports_, [](auto const& entry) { return entry.second.damaged.empty(); });
+    if (whole && std::ranges::all_of(key_domains(), settled)) master_.previous.reset();
     write_master_key(key_dir_, master_);
     sys::crash_point("rotate-master-settled");
   }
@@ -273,12 +307,12 @@ class Rotation {
   std::map<std::string, RotatedDomain> reports_;
 };
 
-// Of what is wished: the domains that get new keys once everything unfinished is finished.
-std::vector<std::string> still_to_begin(RotateWish const& wish, std::vector<std::string> const& unfinished,
-                                        bool master_under_way) {
-  if (wish.master) return master_under_way ? std::vector<std::string>() : key_domains();
+// Of what is wished: the domains that get new keys once everything unfinished is finished. Only what was
+// begun by the same wish is not begun again; what is unfinished for another reason was no answer to it.
+std::vector<std::string> still_to_begin(RotateWish const& wish, MasterKey const& before) {
+  if (wish.master) return before.under_way() ? std::vector<std::string>() : key_domains();
   auto rest = wish.domains;
-  std::erase_if(rest, [&](std::string const& domain) { return std::ranges::count(unfinished, domain) > 0; });
+  std::erase_if(rest, [&](std::string const& domain) { return before.rotating.contains(domain); });
   return rest;
 }
 
@@ -291,19 +325,25 @@ std::vector<DomainKeys> key_standing(sys::Db& db, std::string const& key_dir) {
   return all;
 }
 
-bool master_rotation_under_way(std::string const& key_dir) { return master_of(key_dir).previous.has_value(); }
+bool master_rotation_under_way(std::string const& key_dir) { return master_of(key_dir).under_way(); }
 
 Rotated rotate_keys(sys::Db& db, std::string const& key_dir, RotateWish const& wish,
                     RotateObserver const& observer) {
   sys::FolderLock const lock(key_dir);
   remove_key_leftovers(key_dir);
   Rotation rotation(db, key_dir, wish, observer);
+  rotation.catch_up();
   auto const unfinished = rotation.unfinished();
-  auto const rest = still_to_begin(wish, unfinished, rotation.master_under_way());
+  auto const rest = still_to_begin(wish, rotation.master());
   bool const only_go_on = !wish.master && wish.domains.empty();
   // Values of a restored backup are under older keys though no file says so.
   if (only_go_on || !unfinished.empty()) rotation.bring_there(only_go_on ? key_domains() : unfinished);
   if (!rest.empty()) {
+    if (rotation.master().previous) {
+      throw Error(Fault::conflict,
+                  "no new key was made: values under keys of the previous master key do not open, so it must "
+                  "stay. `pomona secrets rotate` names them; restore or delete these rows first");
+    }
     rotation.begin(rest);
     rotation.bring_there(rest);
   }

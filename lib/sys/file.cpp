@@ -1,5 +1,6 @@
 #include "sys/file.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <grp.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "sys/error.hpp"
@@ -87,21 +89,61 @@ bool file_exists(std::string const& path) {
   return std::filesystem::exists(path, ignored);
 }
 
-void write_file_atomically(std::string const& path, std::string_view bytes, unsigned mode,
-                           std::string const& group) {
+namespace {
+
+// The new file in place of the old one, or nothing left of it. `prepare` sets who may read it, before the
+// first byte.
+template <typename Prepare>
+void put_in_place(std::string const& path, std::string_view bytes, Prepare const& prepare) {
   std::string const temporary = path + ".new-" + hex(random_bytes(6));
-  {
+  try {
     Fd const fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (fd.get() < 0) fail("create", temporary);
-    give_to_group(fd.get(), group, temporary);
-    if (::fchmod(fd.get(), mode) != 0) fail("set mode of", temporary);
+    prepare(fd.get(), temporary);
     write_all(fd.get(), bytes, temporary);
     if (::fsync(fd.get()) != 0) fail("sync", temporary);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail("rename", temporary);
+  } catch (Error const&) {
+    ::unlink(temporary.c_str());
+    throw;
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("rename", temporary);
   auto parent = std::filesystem::path(path).parent_path();
   Fd const folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail("sync folder of", path);
+}
+
+constexpr char const* kAccessList = "system.posix_acl_access";
+
+void copy_access_list(int from, int to, std::string const& path) {
+  std::array<char, 4096> list{};
+  ssize_t const size = ::fgetxattr(from, kAccessList, list.data(), list.size());
+  if (size <= 0 && (size == 0 || errno == ENODATA || errno == ENOTSUP)) return;
+  if (size < 0 || ::fsetxattr(to, kAccessList, list.data(), static_cast<std::size_t>(size), 0) != 0)
+    fail("set access list of", path);
+}
+
+}  // namespace
+
+void write_file_atomically(std::string const& path, std::string_view bytes, unsigned mode,
+                           std::string const& group) {
+  put_in_place(path, bytes, [&](int fd, std::string const& temporary) {
+    give_to_group(fd, group, temporary);
+    if (::fchmod(fd, mode) != 0) fail("set mode of", temporary);
+  });
+}
+
+void replace_file(std::string const& path, std::string_view bytes) {
+  std::error_code none;
+  auto const target = std::filesystem::canonical(path, none);
+  if (none) throw Error(Fault::not_found, "look at " + path + ": " + none.message());
+  Fd const old(::open(target.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (old.get() < 0 || ::fstat(old.get(), &status) != 0) fail("look at", target);
+  put_in_place(target, bytes, [&](int fd, std::string const& temporary) {
+    if (::fchown(fd, status.st_uid, status.st_gid) != 0) fail("change owner of", temporary);
+    if (::fchmod(fd, status.st_mode & 07777U) != 0) fail("set mode of", temporary);
+    copy_access_list(old.get(), fd, temporary);
+  });
 }
 
 FolderLock::FolderLock(std::string const& folder)

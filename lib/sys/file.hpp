@@ -19,6 +19,9 @@ bool file_exists(std::string const& path);
 // `mode` is set before the first byte is written; `group` (may be empty) is given the file when we may do so.
 void write_file_atomically(std::string const& path, std::string_view bytes, unsigned mode,
                            std::string const& group = {});
+// Other content for a file that is there (for its target, where it is a symbolic link), as atomically: owner,
+// group, mode and access list stay, so that whoever could read it still can. Error{not_found} without one.
+void replace_file(std::string const& path, std::string_view bytes);
 
 // Holds a folder against other processes that take the same lock; given back at the end of its life, also by
 // a kill. Throws Error{unavailable} when another one has it.

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "sys/error.hpp"
 #include "sys/file.hpp"
+#include "sys/log.hpp"
 #include "sys/text.hpp"
 
 namespace sys {
@@ -58,6 +60,8 @@ struct KeyRing::State {
   std::string path;
   std::mutex mutex;
   std::optional<FileStamp> stamp;  // of the file that `keys` are from
+  bool complained = false;
+  std::optional<FileStamp> told;  // of the file that could not be read
   std::vector<SealKey> keys;
 
   // With the mutex held. The stamp is taken first: a file that is replaced meanwhile is read again next time.
@@ -65,12 +69,18 @@ struct KeyRing::State {
     auto const now = file_stamp(path);
     keys = read_key_file(path, domain);
     stamp = now;
+    complained = false;
   }
+  // Gone, or half an admin's work: what we hold still serves, but whoever rotates keys must hear of it. Told
+  // once for each file.
   void read_again() noexcept {
+    auto const now = file_stamp(path);
     try {
       read();
-    } catch (std::exception const&) {  // gone, or half an admin's work: what we hold still serves
-      return;
+    } catch (std::exception const& error) {
+      if (std::exchange(complained, true) && now == told) return;
+      told = now;
+      LogLine("key-file.unreadable").add("file", path).add("error", error.what()).write();
     }
   }
   void look() noexcept {

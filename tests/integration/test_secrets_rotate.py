@@ -196,6 +196,78 @@ class Rotating(MdmTest):
         self.rotated()
         self.assertEqual(self.key_lines("escrow"), present)
 
+    def test_a_lost_domain_key_does_not_bring_the_one_before_back(self):
+        self.rotated("escrow")
+        before = self.status()
+        (self.keys / "escrow.key").unlink()
+        self.rig.pomona("secrets", "init")
+        self.assertEqual(len(self.key_lines("escrow")), 1)
+        self.rotated("escrow")
+        self.settled(before, ("escrow",))
+
+    def test_an_older_copy_of_the_master_key_brings_no_former_key_back(self):
+        master = self.keys / "master.key"
+        older = master.read_text()
+        self.rotated("message")
+        before = self.status()
+        master.write_text(older)
+        self.rotated()
+        self.settled(before, ())
+        master.write_text(older)
+        (self.keys / "message.key").unlink()   # all of the folder from an older copy: only the rows know better
+        self.rig.pomona("secrets", "init")
+        self.rotated()
+        self.settled(before, ())
+        self.rotated("message")
+        self.settled(before, ("message",))
+        self.everything_opens()
+
+    def test_a_master_key_put_in_for_a_backup_is_no_answer_to_a_wish(self):
+        before = self.status()
+        with open(self.keys / "master.key", "a") as master:
+            master.write("previous " + os.urandom(32).hex() + "\n")
+        self.rotated("ca")
+        self.settled(before, ("ca",))
+        self.assertNotIn("previous", (self.keys / "master.key").read_text())
+
+    def test_who_may_read_a_key_file_stays_as_it_was(self):
+        path, elsewhere = self.keys / "signing.key", self.rig.folder / "signing-elsewhere.key"
+        path.rename(elsewhere)
+        elsewhere.chmod(0o440)
+        if os.geteuid() == 0:
+            os.chown(elsewhere, 4242, 4343)
+        path.symlink_to(elsewhere)
+        was, key = elsewhere.stat(), self.key_lines("signing")
+        self.rotated("signing")
+        self.assertNotEqual(self.key_lines("signing"), key)
+        self.assertTrue(path.is_symlink())
+        now = elsewhere.stat()
+        self.assertEqual((now.st_uid, now.st_gid, now.st_mode), (was.st_uid, was.st_gid, was.st_mode))
+
+    def test_a_key_file_that_a_program_cannot_read_is_told_once_and_the_key_before_serves(self):
+        path = self.keys / "message.key"
+        good = path.read_text()
+        self.handed(self.rig.idle(self.device), self.waiting)   # it has read the keys of now
+        path.write_text("half an admin's work\n")
+        self.addCleanup(lambda: path.write_text(good))
+        for _ in range(2):
+            self.handed(self.rig.idle(self.device), self.waiting)
+        told = [line for line in self.rig.log_text().splitlines() if "event=key-file.unreadable" in line]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn(str(path), told[0])
+        path.write_text(good)
+        self.everything_opens()
+
+    def test_each_rotation_is_told_of_from_its_beginning_even_when_it_was_killed(self):
+        count = "SELECT what, COUNT(*) FROM events WHERE what LIKE 'secrets.%' GROUP BY what ORDER BY what"
+        counts = lambda: dict(line.split("\t") for line in self.rig.sql(count).split("\n") if line)   # noqa: E731
+        before = counts()
+        self.rotate("dep", "--wait", "0s", crash_at="rotate-key-removed")
+        self.rotated()
+        after = counts()
+        for what in ("secrets.rotation-begun", "secrets.rotated"):
+            self.assertEqual(int(after[what]) - int(before.get(what, 0)), 1, what)
+
     def test_what_is_sealed_without_being_known_to_it_would_be_seen(self):
         """Every column that says so is looked through: a new one must be added to store/reseal."""
         columns = self.rig.sql("SELECT CONCAT(table_name, '.', column_name) FROM information_schema.columns WHERE table_schema = DATABASE() "
