@@ -102,17 +102,22 @@ void print_import(Context& context, service::PushImport const& done) {
   }
   if (done.lost > 0)
     context.out().line(service::devices_text(done.lost) + " of the topic given up are lost.");
+  if (context.has("replace-topic")) {
+    context.out().line("`pomona push-cert rollback " + context.option("replace-topic") +
+                       "` brings that topic's certificate back, beside this one.");
+  }
   for (auto const& warning : done.warnings) context.out().line("Warning: " + warning);
 }
 
-// Whether what was brought is a vendor certificate with its key; another key is told of as for any other.
+// The certificate itself says what it is, whatever its request was meant for; where it says nothing, its
+// request does. A vendor certificate whose key is nowhere is told of as for any other.
 bool is_vendor_import(service::PushFiles const& files, sys::Cert const& leaf,
                       std::optional<service::StagedKey> const& staged) {
-  if (staged) return staged->kind == service::StagedKind::vendor;
+  if (service::topic_of(leaf)) return false;
+  if (!service::is_vendor_certificate(leaf)) return staged && staged->kind == service::StagedKind::vendor;
   auto const own = leaf.public_key();
-  return service::is_vendor_certificate(leaf) &&
-         std::any_of(files.keys.begin(), files.keys.end(),
-                     [&](sys::Key const& key) { return own.same_public_key(key); });
+  return staged || std::any_of(files.keys.begin(), files.keys.end(),
+                               [&](sys::Key const& key) { return own.same_public_key(key); });
 }
 
 int import_vendor(Context& context, service::KeyedCert const& vendor) {
@@ -141,6 +146,9 @@ int run_import(Context& context) {
   auto const staged = service::find_staged_key(context.db(), context.key("push"), leaf);
   auto const staged_key = staged ? std::optional(staged->key) : std::nullopt;
   if (is_vendor_import(files, leaf, staged)) {
+    for (auto const* option : {"apple-id", "note", "new-topic", "replace-topic", "confirm"})
+      if (context.has(option))
+        context.usage(std::string("--") + option + ": this is an MDM vendor certificate, which has no topic");
     return import_vendor(context, service::pair_with_key(files, leaf, staged_key, context.now()));
   }
   auto const pair = service::check_push_pair(files, leaf, staged_key, context.now());

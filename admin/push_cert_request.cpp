@@ -154,12 +154,17 @@ int run_signed(Context& context) {
 }
 
 int run_requests(Context& context) {
-  Table table{
-      {{"at", "MADE"}, {"who", "BY"}, {"kind", "FOR"}, {"subject", "SUBJECT"}, {"public_key_sha256", ""}},
-      {},
-      "No key waits for its certificate."};
+  Table table{{{"at", "MADE"},
+               {"who", "BY"},
+               {"kind", "FOR"},
+               {"subject", "SUBJECT"},
+               {"public_key_sha256", ""},
+               {"csr", ""}},
+              {},
+              "No key waits for its certificate."};
   for (auto const& row : store::list_push_requests(context.db())) {
-    table.rows.push_back({row.created_at, row.created_by, row.kind, row.subject, sys::hex(row.spki_sha256)});
+    table.rows.push_back({row.created_at, row.created_by, row.kind, row.subject, sys::hex(row.spki_sha256),
+                          sys::Csr::from_der(row.csr).pem()});
   }
   context.out().table(table);
   return 0;
@@ -231,7 +236,13 @@ std::vector<Verb> push_cert_request_verbs() {
                       {"sha1", "sign with SHA-1, for old vendor certificates", "", ""},
                       chain}),
           verify,
-          {"requests", "list the keys that wait for their certificate", "", 0, 0, {}, run_requests},
+          {"requests",
+           "list the keys that wait for their certificate; --json has the requests",
+           "",
+           0,
+           0,
+           {},
+           run_requests},
           {"signed", "list what was signed here, for whom and when", "", 0, 0, {}, run_signed},
           mdmcert,
           with({"mdmcert-decrypt",

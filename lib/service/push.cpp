@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "service/push_cert.hpp"
+#include "service/kept_key.hpp"
 #include "store/events.hpp"
 #include "sys/error.hpp"
 #include "sys/http_client.hpp"
@@ -229,7 +229,7 @@ void Pusher::connect(sys::Db& db, std::string const& topic, Lane& lane, PushRoun
   if (lane.client && lane.certificate_id == row.id) return;
   lane.client.reset();
   lane.client.emplace(http_options(config_, sys::Cert::from_der(row.der.value_or("")), row.chain.value_or(""),
-                                   open_push_key(db, push_key_, row)));
+                                   open_kept_key(db, push_key_, row)));
   lane.certificate_id = row.id;
   lane.stopped = false;
 }

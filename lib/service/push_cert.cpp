@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "service/cert_words.hpp"
+#include "service/kept_key.hpp"
 #include "service/push_staging.hpp"
 #include "store/events.hpp"
+#include "store/leases.hpp"
 #include "store/push.hpp"
-#include "store/secrets.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
 
@@ -21,8 +22,6 @@ using sys::Error;
 using sys::Fault;
 
 constexpr char const* kDoing = "import push certificate: ";
-
-std::string key_purpose(std::string_view sha256) { return "push key " + sys::hex(sha256); }
 
 std::int64_t count_of(std::vector<store::DueTopic> const& topics, std::string const& topic) {
   auto const found =
@@ -89,20 +88,18 @@ std::vector<CertificateRow> stored(sys::Db& db) {
   return rows;
 }
 
-// Imported before: made active again. Else a new row with its sealed key.
-void make_active(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
-                 std::optional<CertificateRow> const& before, sys::Time now) {
-  if (before) {
-    store::set_certificate_status(db, CertView::push, before->id, CertStatus::active, now);
-    return;
-  }
+CertificateRow row_of(PushPair const& pair) {
   CertificateRow row = store::certificate_row("push", CertStatus::active, pair.cert);
   row.topic = pair.topic;
-  row.created_at = now;
   if (!pair.chain.empty()) row.chain = pair.chain;
-  row.secret_id =
-      store::put_secret(db, push_key, key_purpose(pair.cert.sha256()), pair.key.private_pem().view(), now);
-  store::insert_certificate(db, CertView::push, row);
+  return row;
+}
+
+// Two at once would leave two active ones of a topic.
+void require(store::Lease const& lease) {
+  if (!lease.held())
+    throw Error(Fault::unavailable,
+                "push certificates: another command changes them just now; try again in half a minute");
 }
 
 PushImport import_within(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
@@ -123,13 +120,13 @@ PushImport import_within(sys::Db& db, sys::KeyRing const& push_key, PushPair con
     store::set_certificate_status(db, CertView::push, row.id, CertStatus::retired, now);
     if (!out.replaced) out.replaced = row;
   }
-  out.unchanged = before && before->status == CertStatus::active;
+  out.unchanged = before && before->status == CertStatus::active && kept_key_opens(db, push_key, *before);
   if (out.replaced && pair.cert.not_after() < out.replaced->not_after) {
     out.warnings.push_back("It expires earlier than the one it replaces (" +
                            sys::certbot_time(out.replaced->not_after) + "): is it an old file?");
   }
   if (pair.cert.self_signed()) out.warnings.emplace_back("It is self-signed: APNs takes Apple's only.");
-  if (!out.unchanged) make_active(db, push_key, pair, before, now);
+  if (!out.unchanged) keep_certificate(db, push_key, CertView::push, row_of(pair), pair.key, now);
   end_staging(db, push_key, pair.cert);
   return out;
 }
@@ -204,7 +201,7 @@ PushRollback roll_back_within(sys::Db& db, sys::KeyRing const& push_key,
                                      sys::certbot_time(before->not_after) +
                                      "; APNs would refuse it. Nothing was changed");
   }
-  (void)open_push_key(db, push_key, *before);
+  (void)open_kept_key(db, push_key, *before);
   PushRollback out{*before, std::nullopt, count_of(store::enrolled_topics(db), topic)};
   for (auto const& row : rows) {
     if (row.topic != topic || row.status != CertStatus::active) continue;
@@ -220,6 +217,8 @@ PushRollback roll_back_within(sys::Db& db, sys::KeyRing const& push_key,
 PushImport import_push_certificate(sys::Db& db, sys::KeyRing const& push_key, PushPair const& pair,
                                    TopicChoice const& choice, store::PushTopicNote const& note,
                                    std::string const& who, sys::Time now) {
+  store::Lease const lease(db, "push-cert", store::lease_owner());
+  require(lease);
   PushImport taken = db.transaction([&] {
     PushImport out = import_within(db, push_key, pair, choice, now);
     store::set_push_topic_note(db, pair.topic, note, now);
@@ -237,6 +236,8 @@ std::int64_t devices_of_topic(sys::Db& db, std::string const& topic) {
 PushRollback roll_back_push_certificate(sys::Db& db, sys::KeyRing const& push_key,
                                         std::optional<std::string> const& topic, std::string const& who,
                                         sys::Time now) {
+  store::Lease const lease(db, "push-cert", store::lease_owner());
+  require(lease);
   PushRollback done = db.transaction([&] {
     PushRollback out = roll_back_within(db, push_key, topic, now);
     store::record_event(db,
@@ -262,14 +263,6 @@ std::vector<PushCertificate> list_push_certificates(sys::Db& db, std::optional<s
                    note == notes.end() ? store::PushTopicNote() : note->second});
   }
   return out;
-}
-
-sys::SecretBytes open_push_key(sys::Db& db, sys::KeyRing const& push_key, CertificateRow const& row) {
-  if (!row.secret_id || !row.sha256) {
-    throw Error(Fault::internal,
-                "push certificate of " + row.topic.value_or("?") + ": it has no key; import it again");
-  }
-  return store::get_secret(db, push_key, *row.secret_id, key_purpose(*row.sha256));
 }
 
 }  // namespace service

@@ -68,7 +68,4 @@ struct PushCertificate {
 // Newest first; `topic` nullopt: of all topics.
 std::vector<PushCertificate> list_push_certificates(sys::Db& db, std::optional<std::string> const& topic);
 
-// The key of a stored push certificate as PEM.
-sys::SecretBytes open_push_key(sys::Db& db, sys::KeyRing const& push_key, store::CertificateRow const& row);
-
 }  // namespace service

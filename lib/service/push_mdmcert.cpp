@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proto/mdmcert.hpp"
+#include "service/kept_key.hpp"
 #include "service/push_staging.hpp"
 #include "store/certificates.hpp"
 #include "store/events.hpp"
@@ -27,8 +28,6 @@ constexpr char const* kKind = "mdmcert";
 constexpr char const* kAsking = "ask mdmcert.download: ";
 constexpr char const* kReading = "read the answer of mdmcert.download: ";
 
-std::string key_purpose(std::string_view sha256) { return "mdmcert key " + sys::hex(sha256); }
-
 struct Encryption {
   std::int64_t id = 0;
   sys::Cert cert;
@@ -51,11 +50,8 @@ Encryption stage_encryption(sys::Db& db, sys::KeyRing const& push_key, sys::Time
     for (auto const& row :
          store::list_certificates(db, CertView::all, {.kind = kKind, .status = CertStatus::active}))
       store::set_certificate_status(db, CertView::all, row.id, CertStatus::retired, now);
-    auto row = store::certificate_row(kKind, CertStatus::active, cert);
-    row.created_at = now;
-    row.secret_id =
-        store::put_secret(db, push_key, key_purpose(cert.sha256()), key.private_pem().view(), now);
-    return Encryption{store::insert_certificate(db, CertView::all, row), cert};
+    auto const row = store::certificate_row(kKind, CertStatus::active, cert);
+    return Encryption{keep_certificate(db, push_key, CertView::all, row, key, now), cert};
   });
 }
 
@@ -103,7 +99,7 @@ std::optional<std::string> decrypt(sys::Db& db, sys::KeyRing const& push_key, st
   for (auto const& row : rows) {
     if (!row.der || !row.secret_id) continue;
     auto const cert = sys::Cert::from_der(*row.der);
-    auto const pem = store::get_secret(db, push_key, *row.secret_id, key_purpose(cert.sha256()));
+    auto const pem = open_kept_key(db, push_key, row);
     auto text = sys::decrypt_enveloped(bytes, cert, sys::Key::read_private(pem.view()));
     if (!text) continue;
     store::set_certificate_status(db, CertView::all, row.id, CertStatus::retired, now);

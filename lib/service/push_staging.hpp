@@ -23,7 +23,7 @@ struct StagedKey {
   StagedKind kind = StagedKind::push;
   sys::Key key;
 };
-// The key that waits for this certificate.
+// The key that waits for this certificate, or stands with an earlier one of the same request.
 std::optional<StagedKey> find_staged_key(sys::Db& db, sys::KeyRing const& push_key, sys::Cert const& cert);
 
 // The certificate has come: its key leaves staging. To be called where it is stored, in that transaction.

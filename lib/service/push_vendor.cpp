@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "service/kept_key.hpp"
 #include "service/push_staging.hpp"
 #include "store/events.hpp"
-#include "store/secrets.hpp"
 #include "sys/digest.hpp"
 #include "sys/error.hpp"
 #include "sys/text.hpp"
@@ -22,31 +22,24 @@ using sys::Fault;
 constexpr char const* kKind = "vendor";
 constexpr char const* kDoing = "sign push certificate request: ";
 
-std::string key_purpose(std::string_view sha256) { return "vendor key " + sys::hex(sha256); }
-
-void store_vendor(sys::Db& db, sys::KeyRing const& push_key, KeyedCert const& vendor, sys::Time now) {
-  auto const before = store::find_certificate_by_sha256(db, CertView::all, vendor.cert.sha256());
-  if (before) return store::set_certificate_status(db, CertView::all, before->id, CertStatus::active, now);
-  CertificateRow row = store::certificate_row(kKind, CertStatus::active, vendor.cert);
-  row.created_at = now;
-  if (!vendor.chain.empty()) row.chain = vendor.chain;
-  row.secret_id = store::put_secret(db, push_key, key_purpose(vendor.cert.sha256()),
-                                    vendor.key.private_pem().view(), now);
-  store::insert_certificate(db, CertView::all, row);
-}
-
 VendorImport import_within(sys::Db& db, sys::KeyRing const& push_key, KeyedCert const& vendor,
                            sys::Time now) {
   VendorImport out;
   out.sha256 = vendor.cert.sha256();
   for (auto const& row :
        store::list_certificates(db, CertView::all, {.kind = kKind, .status = CertStatus::active})) {
-    out.unchanged = out.unchanged || row.sha256 == out.sha256;
-    if (row.sha256 == out.sha256) continue;
+    if (row.sha256 == out.sha256) {
+      out.unchanged = kept_key_opens(db, push_key, row);
+      continue;
+    }
     store::set_certificate_status(db, CertView::all, row.id, CertStatus::retired, now);
     out.replaced = row;
   }
-  if (!out.unchanged) store_vendor(db, push_key, vendor, now);
+  if (!out.unchanged) {
+    CertificateRow row = store::certificate_row(kKind, CertStatus::active, vendor.cert);
+    if (!vendor.chain.empty()) row.chain = vendor.chain;
+    keep_certificate(db, push_key, CertView::all, row, vendor.key, now);
+  }
   end_staging(db, push_key, vendor.cert);
   return out;
 }
@@ -131,7 +124,7 @@ std::string sign_push_request(sys::Db& db, sys::KeyRing const& push_key, sys::Cs
   auto const row = active_vendor(db);
   auto const vendor = sys::Cert::from_der(*row.der);
   auto const chain = chain_of(vendor, row, wish, now);
-  auto const pem = store::get_secret(db, push_key, *row.secret_id, key_purpose(vendor.sha256()));
+  auto const pem = open_kept_key(db, push_key, row);
   auto const key = sys::Key::read_private(pem.view());
   auto file = proto::write_push_request(csr.der(), chain, sys::sign_rsa(key, wish.digest, csr.der()));
   auto const wrong = wrong_findings(proto::check_push_request(file, now));

@@ -193,6 +193,10 @@ void set_certificate_status(sys::Db& db, CertView view, std::int64_t id, CertSta
              {cert_status_name(status), ends, now, id});
 }
 
+void set_certificate_secret(sys::Db& db, CertView view, std::int64_t id, std::string const& secret_id) {
+  db.execute("UPDATE " + view_name(view) + " SET secret_id = ? WHERE id = ?", {secret_id, id});
+}
+
 std::vector<CertificateRow> trusted_cas(sys::Db& db, CertView view) {
   return read_all(
       db.query(select(view) + " WHERE kind = 'ca' AND status NOT IN ('pending', 'revoked') ORDER BY id"));

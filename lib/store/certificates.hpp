@@ -83,6 +83,7 @@ struct CertFilter {
 std::vector<CertificateRow> list_certificates(sys::Db& db, CertView view, CertFilter const& filter);
 
 void set_certificate_status(sys::Db& db, CertView view, std::int64_t id, CertStatus status, sys::Time now);
+void set_certificate_secret(sys::Db& db, CertView view, std::int64_t id, std::string const& secret_id);
 
 // --- the issuing CA ---------------------------------------------------------------------------------------
 

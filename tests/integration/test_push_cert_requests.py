@@ -17,6 +17,34 @@ DAY = 86400
 
 
 class Requests(PortalCase):
+    def test_a_certificate_is_what_it_says_whatever_its_request_was_meant_for(self):
+        vendor = self.make_vendor()
+        csr = self.file("mistaken.csr")
+        self.bench.checked("push-cert", "vendor-request", "--email", EMAIL, "--out", csr)
+        signed = self.file("mistaken.b64", self.bench.checked("push-cert", "sign", csr).strip())
+        done = self.bench.json("push-cert", "import", self.file("mistaken.pem", self.apple.create(signed.read_bytes())))
+        self.assertEqual(done["kind"], "push")
+        kept = self.bench.sql("SELECT LOWER(HEX(sha256)) FROM certificates WHERE kind = 'vendor' AND status = 'active'").strip()
+        self.assertEqual(kept, vendor["sha256"])
+
+    def test_a_second_certificate_for_the_same_request_needs_no_key_either(self):
+        self.make_vendor()
+        signed = self.make_request()
+        first = self.bench.json("push-cert", "import", self.file("first.pem", self.apple.create(signed.read_bytes())))
+        second = self.file("second.pem", self.apple.renew(first["topic"], signed.read_bytes(), days=364))
+        self.assertEqual(self.bench.json("push-cert", "import", second)["renewed"], True)
+
+    def test_a_request_that_was_lost_is_printed_again(self):
+        csr = self.file("lost.csr")
+        self.bench.checked("push-cert", "request", "--email", EMAIL, "--out", csr)
+        self.assertEqual([row["csr"] for row in self.bench.json("push-cert", "requests")], [csr.read_text()])
+
+    def test_what_a_vendor_certificate_does_not_have_is_not_taken_silently(self):
+        csr = self.file("vendor.csr")
+        self.bench.checked("push-cert", "vendor-request", "--email", EMAIL, "--out", csr)
+        cer = self.file("mdm.cer", self.apple.vendor_certificate(csr.read_text()))
+        self.assertIn("--apple-id", self.refused("import", cer, "--apple-id", EMAIL, exit=2))
+
     def test_the_signed_request_is_what_apple_documents(self):
         self.make_vendor()
         plist = plistlib.loads(base64.b64decode(self.make_request().read_bytes(), validate=True))

@@ -4,35 +4,27 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rig"))
 import pki  # noqa: E402
-import push_pki  # noqa: E402
 from polling import poll  # noqa: E402
-from push_bench import PushBench  # noqa: E402
+from push_bench import ApnsCase  # noqa: E402
 
 DAY = 86400
 OTHER = "com.apple.mgmt.External.11111111-2222-3333-4444-555555555555"
 
 
-class Topics(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.bench = PushBench()
-        cls.addClassCleanup(cls.bench.close)
-        cls.bench.start_apns()
-        cls.topic = cls.bench.topic
-        cls.ca = push_pki.load(cls.bench.certs / "ca.pem", cls.bench.certs / "ca.key")
-
+class Topics(ApnsCase):
     def setUp(self):
-        self.bench.forget()
-        self.bench.sql("DELETE FROM certificates; DELETE FROM secrets; DELETE FROM push_requests; DELETE FROM push_topics")
+        super().setUp()
+        self.forget_certificates()
         self.bench.checked("push-cert", "import", self.bench.certs / "client.pem", self.bench.certs / "client.key")
 
     def make(self, name, uid=None, ca=None, **options):
-        identity = pki.issue(ca or self.ca, f"APSP:{name}", client=True, uid=uid or self.topic, **options)
+        identity = pki.issue(ca or self.push_ca, f"APSP:{name}", client=True, uid=uid or self.topic, **options)
         paths = self.bench.folder / f"{name}.pem", self.bench.folder / f"{name}.key"
         identity.write(*paths)
         return paths
@@ -159,6 +151,30 @@ class Topics(unittest.TestCase):
         self.bench.due("C")
         poll(lambda: pushed("C"))
         self.assertIsNone(worker.poll())
+
+    def test_two_who_import_at_once_leave_one_active_certificate(self):
+        pairs = [self.make(f"at-once-{number}") for number in range(4)]
+        codes = []
+        threads = [threading.Thread(target=lambda p=p: codes.append(self.bench.pomona("push-cert", "import", *p).returncode)) for p in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertLessEqual(set(codes), {0, 75})
+        self.assertIn(0, codes)
+        self.assertEqual(len(self.active()), 1)
+
+    def test_importing_it_again_mends_a_key_that_is_gone_or_was_altered(self):
+        again = "push-cert", "import", self.bench.certs / "client.pem", self.bench.certs / "client.key"
+        self.bench.enroll("A", self.topic)
+        for harm in ("DELETE FROM secrets", "UPDATE secrets SET body = CONCAT('x', SUBSTRING(body, 2))"):
+            with self.subTest(harm):
+                self.bench.sql(harm)
+                self.assertEqual(self.pushed_with("A"), [])
+                self.assertEqual([self.bench.json(*again)["changed"] for _ in range(2)], [True, False])
+                self.assertEqual(self.pushed_with("A"), [self.topic])
+                self.bench.forget()
+                self.bench.enroll("A", self.topic)
 
     def test_apple_id_and_notes_are_kept_over_renewals_and_shown(self):
         renewed = self.make("noted", days=366)

@@ -185,8 +185,8 @@ class PushBench:
         self.close()
 
 
-class PushCase(unittest.TestCase):
-    """Tests of pushing on one bench with the stand-in and its certificate imported."""
+class ApnsCase(unittest.TestCase):
+    """Tests on one bench with the stand-in."""
 
     @classmethod
     def setUpClass(cls):
@@ -194,10 +194,22 @@ class PushCase(unittest.TestCase):
         cls.addClassCleanup(cls.bench.close)
         cls.bench.start_apns()
         cls.topic = cls.bench.topic
-        cls.bench.checked("push-cert", "import", cls.bench.certs / "client.pem", cls.bench.certs / "client.key")
+        cls.push_ca = push_pki.load(cls.bench.certs / "ca.pem", cls.bench.certs / "ca.key")
 
     def setUp(self):
         self.bench.forget()
+
+    def forget_certificates(self):
+        self.bench.sql("DELETE FROM certificates; DELETE FROM secrets; DELETE FROM push_requests; DELETE FROM push_topics")
+
+
+class PushCase(ApnsCase):
+    """Tests of pushing: its certificate is imported."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.bench.checked("push-cert", "import", cls.bench.certs / "client.pem", cls.bench.certs / "client.key")
 
     def enrolled(self, *udids, **options):
         """Devices with a push that is due."""
@@ -207,9 +219,8 @@ class PushCase(unittest.TestCase):
 
     def issue(self, name, ca=None, topic=None, **options):
         """Imports a push certificate made for the test."""
-        ca = ca or push_pki.load(self.bench.certs / "ca.pem", self.bench.certs / "ca.key")
         paths = self.bench.folder / f"{name}.pem", self.bench.folder / f"{name}.key"
-        pki.issue(ca, f"APSP:{name}", client=True, uid=topic or self.topic, **options).write(*paths)
+        pki.issue(ca or self.push_ca, f"APSP:{name}", client=True, uid=topic or self.topic, **options).write(*paths)
         return self.bench.json("push-cert", "import", *paths)
 
     def round(self, *arguments, exit=0, clock=0):

@@ -1,29 +1,24 @@
 """Tests of push certificate requests: one bench with the APNs stand-in and Apple's portals."""
 import sys
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import apple_portal  # noqa: E402
-import push_pki  # noqa: E402
-from push_bench import PushBench  # noqa: E402
+from push_bench import ApnsCase  # noqa: E402
 
 EMAIL = "mdm@example.org"
 
 
-class PortalCase(unittest.TestCase):
+class PortalCase(ApnsCase):
     @classmethod
     def setUpClass(cls):
-        cls.bench = PushBench()
-        cls.addClassCleanup(cls.bench.close)
-        cls.bench.start_apns()
-        cls.push_ca = push_pki.load(cls.bench.certs / "ca.pem", cls.bench.certs / "ca.key")
+        super().setUpClass()
         cls.apple = apple_portal.Portal(cls.bench.folder, cls.push_ca)
         cls.bench.write_conf(apple_chain_file=cls.apple.chain_file)
 
     def setUp(self):
-        self.bench.forget()
-        self.bench.sql("DELETE FROM certificates; DELETE FROM secrets; DELETE FROM push_requests; DELETE FROM push_topics")
+        super().setUp()
+        self.forget_certificates()
 
     def file(self, name, data=None):
         path = self.bench.folder / name
