@@ -104,7 +104,9 @@ class OverNginx(unittest.TestCase):
     def test_as_many_keys_as_ticket_attempts_may_be_tried_with_one_ticket(self):
         challenge = self.ticket()["challenge"]
         outcomes = [self.swan.ask(pool_key(40 + number), "--password", challenge) for number in range(3)]
-        self.assertEqual([outcome.refusal for outcome in outcomes], ["", "", "badRequest"])
+        told = "\n".join(outcome.transcript for outcome in outcomes) + self.stack.log("scep")[-2000:]
+        self.assertEqual([outcome.trouble for outcome in outcomes[:2]], ["", ""], told)
+        self.assertEqual([outcome.refusal for outcome in outcomes], ["", "", "badRequest"], told)
         self.assertEqual([self.status(outcome) for outcome in outcomes[:2]], ["revoked", "issued"])
 
     def places(self, number):
